@@ -95,6 +95,13 @@ function checkQuestion(question, name) {
       throw new TypeError(`\`${field}\` of ${which} must be ${expected}, and is ${found}`);
     }
   }
+  for (const [field, value] of Object.entries(question.data ?? {})) {
+    if (['function', 'symbol', 'bigint'].includes(typeof value)) {
+      throw new TypeError(
+        `\`data.${field}\` of ${which} must be a value that JSON has, and is ${kindOf(value)}`,
+      );
+    }
+  }
 }
 
 function request({ purpose, system, user, data = {}, schema, temperature, maxOutputTokens }) {

@@ -31,9 +31,12 @@ export function frames(stack) {
   return found;
 }
 
-/** Functions of this package and of the bundler: known by name in a bundle without lines. */
+/** What the bundler calls in place of async syntax. A native test has it in the author's file. */
+const HELPER = /^__(async|asyncGenerator|await|forAwait|yieldStar)\b/;
+
+/** Functions of this package: known by name in a bundle without lines. */
 const FUNCTIONS = new RegExp(
-  '^(Failure|Unsupported|_?Promise\\d*|__async|ask|askAll|bytesOf|check|checkQuestion|' +
+  '^(Failure|Unsupported|_?Promise\\d*|ask|askAll|bytesOf|check|checkQuestion|' +
     'createFile|html|notePlace|opened|progress|refuse|refusePromise|refusing|warn|writeFile)(/|$)',
 );
 
@@ -41,7 +44,9 @@ const FUNCTIONS = new RegExp(
 export function ownFrame(stack) {
   return frames(stack).find(
     ({ name, file, column }) =>
-      !LIBRARY.test(file) && (column === undefined || !FUNCTIONS.test(name)),
+      !LIBRARY.test(file) &&
+      !HELPER.test(name) &&
+      (column === undefined || !FUNCTIONS.test(name)),
   );
 }
 

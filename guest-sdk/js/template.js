@@ -1,6 +1,6 @@
 import { panicked } from 'sitewright:template/diagnostics@0.2.0';
 import { withoutAsync } from './engine.js';
-import { Failure, described, location } from './failure.js';
+import { Failure, described, kindOf, location } from './failure.js';
 import { readable } from './stack.js';
 import orderSchema from './order.schema.json';
 
@@ -36,35 +36,30 @@ import orderSchema from './order.schema.json';
  *   fields of `order.schema.json`; it must not be async, because the engine has no async: a promise
  *   or a timer that it creates fails the run
  */
-export function template({
-  name,
-  version,
-  summary,
-  purposes = {},
-  locales,
-  orderFields,
-  copyMarks = [],
-  fallbackLocale,
-  siteBytes,
-  externalHosts = [],
-  exemptPurposes = [],
-  generate,
-}) {
+export function template(definition) {
+  const problem = problemOf(definition);
+  // Thrown when the host asks: only then the lines of the author's files are known. Its stack is
+  // that of the author's call.
+  const wrong = problem && new TypeError(problem);
+  const { generate } = definition ?? {};
   return {
     describe() {
+      if (wrong) throw refused(wrong);
+      const { name, version, summary, locales, siteBytes } = definition;
+      const purposes = Object.entries(definition.purposes ?? {});
       return {
         name,
         version,
         summary,
         orderSchema: JSON.stringify(orderSchema),
-        aiPurposes: Object.entries(purposes).map(([name, description]) => ({ name, description })),
+        aiPurposes: purposes.map(([purpose, description]) => ({ name: purpose, description })),
         locales,
-        orderFields,
-        copyMarks,
-        fallbackLocale,
-        siteBytes: siteBytes === undefined ? undefined : BigInt(siteBytes),
-        externalHosts,
-        exemptPurposes,
+        orderFields: definition.orderFields ?? undefined,
+        copyMarks: definition.copyMarks ?? [],
+        fallbackLocale: definition.fallbackLocale ?? undefined,
+        siteBytes: siteBytes === undefined || siteBytes === null ? undefined : BigInt(siteBytes),
+        externalHosts: definition.externalHosts ?? [],
+        exemptPurposes: definition.exemptPurposes ?? [],
       };
     },
 
@@ -77,6 +72,69 @@ export function template({
       }
     },
   };
+}
+
+const isText = (value) => typeof value === 'string';
+const areTexts = (value) => Array.isArray(value) && value.every(isText);
+
+/** The fields of a definition: what each must be, whether it is, and whether it must be there. */
+const FIELDS = {
+  name: ['a text', isText, true],
+  version: ['a text', isText, true],
+  summary: ['a text', isText, true],
+  purposes: [
+    'an object of texts',
+    (value) => kindOf(value) === 'an object' && Object.values(value).every(isText),
+    false,
+  ],
+  locales: ['an array of texts', areTexts, true],
+  orderFields: ['an array of texts', areTexts, false],
+  copyMarks: ['an array of texts', areTexts, false],
+  fallbackLocale: ['a text', isText, false],
+  siteBytes: [
+    'a whole number',
+    (value) => (typeof value === 'bigint' || Number.isSafeInteger(value)) && value >= 0,
+    false,
+  ],
+  externalHosts: ['an array of texts', areTexts, false],
+  exemptPurposes: ['an array of texts', areTexts, false],
+};
+
+/** What is wrong with the types of a definition; `undefined` if nothing is. The host checks more. */
+function problemOf(definition) {
+  if (kindOf(definition) !== 'an object') {
+    return `the template is ${kindOf(definition)}: write \`template({ name: …, generate(order) … })\``;
+  }
+  for (const [field, [expected, fits, isNeeded]] of Object.entries(FIELDS)) {
+    const value = definition[field];
+    const kind = kindOf(value);
+    if (kind === 'nothing' && isNeeded) {
+      return `the template has no \`${field}\`, which must be ${expected}`;
+    }
+    if (kind !== 'nothing' && !fits(value)) {
+      const found = isText(value) ? JSON.stringify(value) : partOf(value);
+      return `\`${field}\` of the template must be ${expected}, and is ${found}`;
+    }
+  }
+  if (typeof definition.generate !== 'function') {
+    return 'the template has no function `generate`, which makes the site of an order';
+  }
+  return undefined;
+}
+
+/** What a value is, with what is no text in an array or an object. */
+function partOf(value) {
+  const parts = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  const odd = parts.find(([, part]) => !isText(part));
+  return odd ? `${kindOf(value)} with ${kindOf(odd[1])} at \`${odd[0]}\`` : kindOf(value);
+}
+
+/** Reports a wrong definition to the host, with the author's line, before it traps the component. */
+function refused(error) {
+  const place = location(error.stack);
+  const at = place ? ` (${place.file}:${place.line})` : '';
+  panicked({ message: `${error.message}${at}`, location: place, backtrace: undefined });
+  return error;
 }
 
 /** Reports an unexpected exception to the host, before it traps the component. */

@@ -14,6 +14,7 @@ import {
   writeFile,
 } from 'sitewright';
 import { Harness, sampleOrder } from 'sitewright/testing';
+import { ownFrame } from '../js/stack.js';
 
 const table = JSON.parse(readFileSync(new URL('../harness.json', import.meta.url), 'utf8'));
 const GOOD = '[[rule]]\nanswer = { text = "x" }\n';
@@ -96,6 +97,30 @@ assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()), TypeError);
 assert.throws(() => new Harness(GOOD).run(broken, sampleOrder()).ok(), TypeError);
 const empty = probe({}, () => writeFile('index.html', undefined));
 assert.throws(() => new Harness(GOOD).run(empty, sampleOrder()), /text or bytes, not undefined/);
+const data = probe({}, () => ask(question('x', { data: { price: () => 1 } })));
+assert.throws(
+  () => new Harness(GOOD).run(data, sampleOrder()),
+  /`data.price` of the question must be a value that JSON has, and is a function/,
+);
+for (const [changes, expected] of [
+  [{ name: undefined }, 'the template has no `name`, which must be a text'],
+  [{ locales: 'en' }, '`locales` of the template must be an array of texts, and is "en"'],
+  [{ locales: ['en', 7] }, 'must be an array of texts, and is an array with a number at `1`'],
+  [{ purposes: ['copywriting'] }, '`purposes` of the template must be an object of texts'],
+  [{ purposes: { a: null } }, 'and is an object with nothing at `a`'],
+  [{ siteBytes: 1.5 }, '`siteBytes` of the template must be a whole number, and is a number'],
+  [{ generate: undefined }, 'the template has no function `generate`'],
+]) {
+  assert.throws(
+    () => new Harness(GOOD).run(probe(changes, () => {}), sampleOrder()),
+    (error) =>
+      error instanceof TypeError &&
+      error.message.includes(expected) &&
+      ownFrame(error.stack).file.endsWith('harness.mjs'),
+    expected,
+  );
+}
+new Harness(GOOD).run(probe({ orderFields: null, siteBytes: null }, () => {}), sampleOrder()).ok();
 const timer = probe({}, () => setTimeout(() => {}, 1));
 assert.throws(() => new Harness(GOOD).run(timer, sampleOrder()), /setTimeout/);
 assert.throws(() => ask(question('x')), /outside of a run/);

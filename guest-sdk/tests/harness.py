@@ -66,6 +66,27 @@ for case in table["cases"]:
         assert run.failure.ai_calls == ["call-1"] and run.ai_calls[0].failed, run
 
 
+GOOD_CLASS = {
+    "name": "probe", "version": "0.1.0", "summary": "x", "locales": ["en"], "make": Probe.make,
+}
+for changes, expected in [
+    ({}, None),
+    ({"locales": ("en", "pt")}, None),
+    ({"name": None}, "the template has no `name`, which must be a text"),
+    ({"locales": "en"}, "`locales` of the template must be a list of texts, and is 'en'"),
+    ({"locales": ["en", 7]}, "must be a list of texts, and is ['en', 7]"),
+    ({"purposes": ["copywriting"]}, "`purposes` of the template must be a dictionary of texts"),
+    ({"site_bytes": 1.5}, "`site_bytes` of the template must be a whole number, and is 1.5"),
+    ({"make": Template.make}, "the template has no method `make`"),
+]:
+    try:
+        type("Generator", (Template,), GOOD_CLASS | changes)
+    except TypeError as error:
+        assert expected is not None and expected in str(error), (changes, error)
+    else:
+        assert expected is None, changes
+
+
 class Whole(Probe):
     """Uses everything that a template has."""
 

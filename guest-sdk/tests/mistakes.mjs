@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Failure, ask, html, template, writeFile } from 'sitewright';
 import { Harness, sampleOrder } from 'sitewright/testing';
+import { ownFrame } from '../js/stack.js';
 
 const table = JSON.parse(readFileSync(new URL('../mistakes.json', import.meta.url), 'utf8'));
 const lines = readFileSync(new URL(import.meta.url), 'utf8').split('\n');
@@ -125,6 +126,15 @@ for (const { id, javascript: expected } of table.cases) {
   assert.ok(text.includes(expected), `${id}: ${text}`);
   assert.equal(file, 'mistakes.mjs', id);
   assert.ok(lines[line - 1].endsWith(`// ${id}`), `${id}: line ${line}: ${lines[line - 1]}`);
+}
+
+// The bundler's function for async syntax is in the author's file, and not the author's.
+for (const stack of [
+  '    at __async (file:///p/src/template.js:2:10)\n    at lost (/p/src/template.js:7:23)',
+  '__async@template.js:2:10\nlost@template.js:7:23',
+  '__async/step<@template.js:12:10\nlost@template.js:7:23',
+]) {
+  assert.equal(ownFrame(stack)?.line, 7, stack);
 }
 
 const { failure } = new Harness(SCRIPT).run(mistaken(() => {}, 'Green Gate'), sampleOrder());

@@ -17,8 +17,14 @@
  * conformance suite does. Node.js has more than the engine of a component: `Intl` and `\p{…}` work
  * here and not there.
  */
+import { readFileSync } from 'node:fs';
 import { during } from './host.js';
 import { ask } from './program.js';
+
+/** The version of this package, for messages of the program. */
+const { version: VERSION } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+);
 
 /**
  * An AI call of a run.
@@ -114,9 +120,11 @@ export class Harness {
    */
   run(template, order) {
     const run = new Run();
-    const manifest = template.describe();
+    // A manifest that is wrong is thrown, and reported first.
+    const manifest = during(new Running(run), () => template.describe());
     const begun = ask({
       op: 'begin',
+      sdk: VERSION,
       manifest: {
         name: manifest.name,
         version: manifest.version,

@@ -17,6 +17,56 @@ else:
     from wit_world.exports import Generator
 
 
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _are_texts(value):
+    return isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+def _are_named(value):
+    return isinstance(value, dict) and _are_texts([*value, *value.values()])
+
+
+def _is_size(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+# The attributes of a manifest: what each must be, whether it is, and whether it must be there.
+_FIELDS = {
+    "name": ("a text", _is_text, True),
+    "version": ("a text", _is_text, True),
+    "summary": ("a text", _is_text, True),
+    "purposes": ("a dictionary of texts", _are_named, False),
+    "locales": ("a list of texts", _are_texts, True),
+    "order_fields": ("a list of texts", _are_texts, False),
+    "copy_marks": ("a list of texts", _are_texts, False),
+    "fallback_locale": ("a text", _is_text, False),
+    "site_bytes": ("a whole number", _is_size, False),
+    "external_hosts": ("a list of texts", _are_texts, False),
+    "exempt_purposes": ("a list of texts", _are_texts, False),
+}
+
+
+def _check(template, is_whole):
+    """Checks the types of a manifest, in a class or an object of it. The host checks more.
+
+    Raises:
+        TypeError: names the attribute, and what it must be.
+    """
+    for field, (expected, fits, is_needed) in _FIELDS.items():
+        value = getattr(template, field, None)
+        if value is None:
+            if is_needed and is_whole:
+                raise TypeError(f"the template has no `{field}`, which must be {expected}")
+        # The value of a property is known of an object alone.
+        elif not hasattr(value, "__get__") and not fits(value):
+            # The whole value may be long.
+            found = f"{repr(value):.80}"
+            raise TypeError(f"`{field}` of the template must be {expected}, and is {found}")
+
+
 class Template(Generator):
     """A site template. The module that is built must have a subclass with the name `Generator`."""
 
@@ -58,6 +108,14 @@ class Template(Generator):
     them as copy. Pages are checked whatever they are made of.
     """
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # At once, so that the traceback has the author's line. An object may complete its class.
+        is_whole = cls.__name__ == "Generator" and "__init__" not in vars(cls)
+        _check(cls, is_whole)
+        if is_whole and cls.make is Template.make:
+            raise TypeError("the template has no method `make`, which makes the site of an order")
+
     async def make(self, order: Order) -> None:
         """Generates the site of an order. Subclasses implement this.
 
@@ -67,6 +125,7 @@ class Template(Generator):
         raise NotImplementedError
 
     def describe(self):
+        _check(self, True)
         purposes = [AiPurpose(name, description) for name, description in self.purposes.items()]
         return Manifest(
             name=self.name,
@@ -74,13 +133,13 @@ class Template(Generator):
             summary=self.summary,
             order_schema=SCHEMA,
             ai_purposes=purposes,
-            locales=self.locales,
-            order_fields=self.order_fields,
-            copy_marks=self.copy_marks,
+            locales=list(self.locales),
+            order_fields=None if self.order_fields is None else list(self.order_fields),
+            copy_marks=list(self.copy_marks),
             fallback_locale=self.fallback_locale,
             site_bytes=self.site_bytes,
-            external_hosts=self.external_hosts,
-            exempt_purposes=self.exempt_purposes,
+            external_hosts=list(self.external_hosts),
+            exempt_purposes=list(self.exempt_purposes),
         )
 
     async def generate(self, order):

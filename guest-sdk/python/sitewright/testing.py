@@ -33,6 +33,9 @@ from .template import Template
 
 failure.folder = os.getcwd() + "/"
 
+VERSION = "0.1.0"
+"""The version of this package, for messages of the program."""
+
 PROGRAM = "SITEWRIGHT"
 """The environment variable with the path of the program `sitewright`."""
 
@@ -130,6 +133,7 @@ class Harness:
         manifest = template.describe()
         begun = run.program.ask(
             op="begin",
+            sdk=VERSION,
             manifest={
                 "name": manifest.name,
                 "version": manifest.version,

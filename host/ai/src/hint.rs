@@ -191,6 +191,11 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         AiErrorKind::Truncated => {
             format!("raise the request's max-output-tokens, or max_output_tokens in {route_key}")
         }
+        AiErrorKind::Empty | AiErrorKind::Malformed | AiErrorKind::SchemaMismatch
+            if provider.kind() == "scripted" =>
+        {
+            format!("change the reply in {}", provider.location())
+        }
         AiErrorKind::Empty | AiErrorKind::Malformed | AiErrorKind::SchemaMismatch => {
             format!("try again, or name a stronger model in {route_key}")
         }

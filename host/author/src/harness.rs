@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sitewright_ai::{
     AiConfig, CallContext, Format, Gateway, Mark, Part, PartedMessage, Purpose, Request, Role,
     delimited,
@@ -184,6 +184,8 @@ pub struct Harness {
     confined: Confined,
     limits: Limits,
     default_locale: Locale,
+    /// The version of the SDK, if it said one.
+    sdk: Option<String>,
     run: Option<Run>,
 }
 
@@ -191,7 +193,7 @@ impl Harness {
     /// Costly schemas are checked in `confined`. Orders that name no language are in
     /// `default_locale`.
     pub fn new(client: Client, confined: Confined, limits: Limits, default_locale: Locale) -> Self {
-        Harness { client, confined, limits, default_locale, run: None }
+        Harness { client, confined, limits, default_locale, sdk: None, run: None }
     }
 
     /// Answers one line with one line, without line ends.
@@ -199,12 +201,18 @@ impl Harness {
     /// # Errors
     /// If the line is not a question of this version's SDKs, or the host fails.
     pub async fn answer(&mut self, line: &str) -> Result<String, Message> {
-        let asked = serde_json::from_str(line).map_err(|error| {
+        let mut question: Value = serde_json::from_str(line).map_err(|error| {
             message!(
-                "the test's question cannot be read: {error}; the SDK in the project's `vendor` \
-                 and this program have to be of the same version"
+                "the test's question is not JSON: {error}; it may have a number such as NaN, which \
+                 JSON does not have"
             )
         })?;
+        let sdk = question.as_object_mut().and_then(|fields| fields.remove("sdk"));
+        if let Some(Value::String(sdk)) = sdk {
+            self.sdk = Some(sdk);
+        }
+        let asked: Asked = serde_json::from_value(question)
+            .map_err(|error| unreadable(&error, self.sdk.as_deref()))?;
         let answer = match asked {
             Asked::Begin { manifest, order, script } => {
                 match self.begin(*manifest, &order, script.as_deref()).await {
@@ -452,6 +460,22 @@ impl Run {
     }
 }
 
+/// Why a question cannot be read: a value of the author's, or an SDK of another version.
+fn unreadable(error: &serde_json::Error, sdk: Option<&str>) -> Message {
+    const OWN: &str = env!("CARGO_PKG_VERSION");
+    match sdk {
+        Some(OWN) => message!(
+            "the test's question cannot be read: {error}; correct that value in the template or in \
+             its test"
+        ),
+        sdk => message!(
+            "the test's question cannot be read: {error}; the SDK in the project's `vendor` is of \
+             version {} and this program of {OWN}: they have to be the same",
+            sdk.unwrap_or("unknown")
+        ),
+    }
+}
+
 /// The script without the delays of its rules: a test waits for nothing. A text that is not TOML
 /// stays as it is; the gateway says what is wrong with it.
 fn without_delays(script: &str) -> String {
@@ -530,6 +554,15 @@ mod tests {
             assert!(harness.answer("{\"op\":\"write\",\"path\":\"a\",\"bytes\":1}").await.is_err());
         }
         assert!(harness.answer("{}").await.is_err());
+        // A value of the author's, and an SDK of another version.
+        let own = env!("CARGO_PKG_VERSION");
+        for (sdk, says) in [(own, "correct that value"), ("0.0.1", "is of version 0.0.1")] {
+            let mut question = begin(None);
+            question["sdk"] = sdk.into();
+            question["manifest"]["locales"] = "en".into();
+            let error = harness.answer(&question.to_string()).await.unwrap_err().to_string();
+            assert!(error.contains("string \"en\"") && error.contains(says), "{error}");
+        }
     }
 
     #[tokio::test]

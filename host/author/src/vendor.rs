@@ -54,6 +54,9 @@ mod tests {
         for name in data.iter().filter_map(toml::Value::as_str) {
             file(Language::Python, &format!("guest-sdk/python/sitewright/{name}"));
         }
+        // Tests say it to the program.
+        let testing = file(Language::Python, "guest-sdk/python/sitewright/testing.py");
+        assert!(testing.contains(&format!("\nVERSION = \"{version}\"\n")));
         let js = file(Language::Js, "guest-sdk/js/package.json");
         let js: serde_json::Value = serde_json::from_str(&js).unwrap();
         assert_eq!(

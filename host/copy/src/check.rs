@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::facts::Facts;
+use crate::address;
+use crate::facts::{Facts, is_between_words};
 use crate::known;
 use crate::language;
 use crate::marks;
@@ -228,12 +229,46 @@ impl<'a> CopyCheck<'a> {
                 }
             }
         }
-        let other = self.language.and_then(|wanted| language::other(view, wanted));
+        let other = self.language.and_then(|wanted| {
+            let other = language::other(view, wanted)?;
+            (!is_of_order(view, self.facts, wanted)).then_some(other)
+        });
         if let Some((found, wanted)) = other {
             let why = format!("is in {found}, and the site is in {wanted}; write it in {wanted}");
             whole(CopyRule::Language, all, &why);
         }
     }
+}
+
+/// Whether a text seems to be in another language only because of the order's names, quotes and
+/// addresses in it: without them it does not, and they are a good part of it.
+fn is_of_order(view: &View<'_>, facts: &Facts, wanted: &str) -> bool {
+    /// Bytes that are looked at: more than the language is judged by.
+    const MAX_BYTES: usize = 8_000;
+    let folded = &view.folded[..view.folded.floor_char_boundary(MAX_BYTES)];
+    let mut addresses = address::find(folded).map(|address| address.range).peekable();
+    let mut rest = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(c) = folded[at..].chars().next() {
+        while addresses.next_if(|range| range.end <= at).is_some() {}
+        let address =
+            addresses.peek().filter(|range| range.start <= at).map(|range| range.end - at);
+        let is_start = c.is_alphanumeric() && is_between_words(folded, at);
+        let value = || facts.value_at_start(&folded[at..]);
+        match address.or_else(|| is_start.then(value).flatten()) {
+            Some(length) => {
+                rest.push_str(view.original_of(kept..at));
+                rest.push(' ');
+                at += length;
+                kept = at;
+            }
+            None => at += c.len_utf8(),
+        }
+    }
+    rest.push_str(view.original_of(kept..at));
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
+    let (all, left) = (letters(view.original_of(0..at)), letters(&rest));
+    all.saturating_sub(left) * 3 >= all && language::other(&View::of(&rest), wanted).is_none()
 }
 
 /// Collects findings up to the limit.
@@ -357,4 +392,47 @@ fn finding(rule: CopyRule, excerpt: String, why: Option<&str>) -> Finding {
         }
     };
     Finding { rule, excerpt, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The language of a site, a text of it, and whether the text is in another language.
+    #[test]
+    fn what_is_of_the_order_says_nothing_about_the_language() {
+        let order = r#"{
+            "business_name": "The Old Bristol Bakery and Family Butchers of Clifton",
+            "legal_name": "株式会社東京都市開発総合建設工業技術事務所",
+            "business_address": "東京都千代田区神田錦町一丁目九番一号",
+            "business_email": "orders@the-old-bristol-bakery-and-sons-of-clifton.example",
+            "testimonials": [{"text": "The best bread in the city, and the queue is worth it."}]
+        }"#;
+        let facts = Facts::of_order(order).unwrap();
+        for (wanted, text, expected) in [
+            ("ar", "للتواصل: orders@the-old-bristol-bakery-and-sons-of-clifton.example", false),
+            ("ar", "https://the-old-bristol-bakery-and-sons-of-clifton.example/contact/us", false),
+            ("ar", "مرحبا بكم في The Old Bristol Bakery and Family Butchers of Clifton", false),
+            ("ar", "“The best bread in the city, and the queue is worth it.” – Ana", false),
+            (
+                "ar",
+                "The Old Bristol Bakery and Family Butchers of Clifton bakes bread for all of \
+                 you, every day and every night.",
+                true,
+            ),
+            ("ar", "We bake bread for all of you, every day and every night of the year.", true),
+            ("ja", "© 2026 株式会社東京都市開発総合建設工業技術事務所", false),
+            (
+                "ja",
+                "株式会社東京都市開発総合建設工業技術事務所、東京都千代田区神田錦町一丁目九番一号",
+                false,
+            ),
+            ("ja", "我们在城市中心经营一家面包店，每天清晨新鲜出炉，欢迎光临我们的店铺。", true),
+        ] {
+            let check = CopyCheck::new(&facts, 2026).language(Some(wanted));
+            let found = check.check(text, TextKind::Text);
+            let found = found.iter().any(|finding| finding.rule == CopyRule::Language);
+            assert_eq!(found, expected, "{wanted}: {text}");
+        }
+    }
 }

@@ -192,6 +192,33 @@ impl Facts {
         found.is_ok()
     }
 
+    /// Bytes of the longest value of the order with which a folded text begins, if a word ends
+    /// there. Values of one or two letters are none: "en" is a language, and a word of another.
+    pub(crate) fn value_at_start(&self, folded: &str) -> Option<usize> {
+        // Each is shorter than the one before.
+        const VALUES: usize = 16;
+        const SHORTEST: usize = 3;
+        let mut rest = folded;
+        for _ in 0..VALUES {
+            // All values with which the text begins are beginnings of the last one before it.
+            let after = self.lines.partition_point(|place| line(&self.text, *place) <= rest);
+            let value = line(&self.text, *self.lines.get(after.checked_sub(1)?)?);
+            let equal = value.bytes().zip(rest.bytes()).take_while(|(one, other)| one == other);
+            let mut common = rest.floor_char_boundary(equal.count());
+            if common < SHORTEST {
+                return None;
+            }
+            if common == value.len() {
+                if is_between_words(folded, common) {
+                    return Some(common);
+                }
+                common = rest.floor_char_boundary(common - 1);
+            }
+            rest = &rest[..common];
+        }
+        None
+    }
+
     pub(crate) fn has_phone(&self, digits: &str) -> bool {
         self.phones.have(digits)
     }
@@ -233,6 +260,16 @@ impl Facts {
     pub(crate) fn has_award(&self, claim: award::Claim) -> bool {
         self.awards.contains(&claim)
     }
+}
+
+/// Whether no word of the text goes on at a place. Scripts that have no spaces between words have
+/// such places everywhere.
+pub(crate) fn is_between_words(text: &str, at: usize) -> bool {
+    const FIRST_WITHOUT_SPACES: char = '\u{2e80}';
+    let is_of_word = |c: char| c.is_alphanumeric() && c < FIRST_WITHOUT_SPACES;
+    let (before, after) = text.split_at(at);
+    !(before.chars().next_back().is_some_and(is_of_word)
+        && after.chars().next().is_some_and(is_of_word))
 }
 
 /// The places of the lines of a text, sorted by what they say: each text of a page is looked up
@@ -369,5 +406,27 @@ mod tests {
             assert_eq!(facts.has_value(text), expected, "{text:?}");
         }
         assert!(!Facts::default().has_value("zoo"));
+    }
+
+    #[test]
+    fn the_longest_value_at_the_start_of_a_text_is_found() {
+        let order = r#"{"a": "Ana", "b": "Ana Lima", "c": "Ana Lima e Filhos", "d": "Ana Lisboa",
+                        "e": "en", "f": "東京建設"}"#;
+        let facts = Facts::of_order(order).unwrap();
+        for (text, expected) in [
+            ("ana lima, campinas", Some("ana lima")),
+            ("ana lima e filhos", Some("ana lima e filhos")),
+            ("ana lima e filha", Some("ana lima")),
+            ("ana limao", Some("ana")),
+            ("ana", Some("ana")),
+            ("anapolis", None),
+            ("en casa", None),
+            ("東京建設は", Some("東京建設")),
+            ("", None),
+        ] {
+            let found = facts.value_at_start(text).map(|length| &text[..length]);
+            assert_eq!(found, expected, "{text:?}");
+        }
+        assert_eq!(Facts::default().value_at_start("ana"), None);
     }
 }

@@ -100,10 +100,18 @@ impl Numbers<'_> {
                 self.notices.push(Notice::new(NoticeLevel::Note, at, message));
                 *phone = Some(number);
             }
+            Known::Unassigned { code } => {
+                let message = format!(
+                    "`{written}` is not a number in use: the number plan of `+{code}` has no such \
+                     area code or number; it is dialled as written; correct it, unless it is newer \
+                     than the plan"
+                );
+                self.doubts.push(Notice::new(NoticeLevel::Warning, at, message));
+            }
             Known::Impossible => {
                 let message = format!(
-                    "`{written}` is not a phone number: no number of that country has as many \
-                     digits; write it like `+55 19 95550-1011`; left out"
+                    "`{written}` is not a phone number: no country has its code, or no number of \
+                     that country has as many digits; write it like `+55 19 95550-1011`; left out"
                 );
                 self.notices.push(Notice::new(NoticeLevel::Warning, at, message));
                 *phone = None;

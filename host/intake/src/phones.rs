@@ -12,7 +12,14 @@ pub(super) enum Known {
     Number(Phone),
     /// Nothing: the country is unknown, or has no such number. It stays as written.
     Unknown,
-    /// It is international, but no number of that country has as many digits.
+    /// It has a country code and the digits of a number of that country, but the plan has no such
+    /// area code or number. It may be newer than the plan, and stays as written.
+    Unassigned {
+        /// The country code: 1.
+        code: u16,
+    },
+    /// It is international, but no country has that code, or no number of that country has as many
+    /// digits.
     Impossible,
 }
 
@@ -29,7 +36,10 @@ pub(super) fn known(phone: &Phone, region: Option<&str>) -> Known {
     };
     let is_valid = phonenumber::is_valid(&number);
     // A number with a country code may be too new for the data, so its length decides.
-    if is_international && !is_valid && !has_possible_length(&number) {
+    if is_international && !is_valid {
+        if has_possible_length(&number) {
+            return Known::Unassigned { code: number.code().value() };
+        }
         return Known::Impossible;
     }
     if !is_international && !is_valid {
@@ -82,9 +92,21 @@ fn has_possible_length(number: &PhoneNumber) -> bool {
     let digits = number.national().to_string().len();
     let Some(plans) = DATABASE.by_code(&number.code().value()) else { return false };
     plans.iter().any(|plan| {
-        let general = plan.descriptors().general();
-        let lengths = general.possible_length().iter().chain(general.possible_local_length());
-        lengths.into_iter().any(|length| usize::from(*length) == digits)
+        // The data has no lengths of all numbers together.
+        let kinds = plan.descriptors();
+        let kinds = [
+            kinds.fixed_line(),
+            kinds.mobile(),
+            kinds.toll_free(),
+            kinds.premium_rate(),
+            kinds.shared_cost(),
+            kinds.personal_number(),
+            kinds.voip(),
+            kinds.pager(),
+            kinds.uan(),
+        ];
+        let mut lengths = kinds.into_iter().flatten().flat_map(|kind| kind.possible_length());
+        lengths.any(|length| usize::from(*length) == digits)
     })
 }
 
@@ -93,7 +115,7 @@ mod tests {
     use super::*;
 
     /// A number, the country of the business, and the number that is dialled; empty if it is
-    /// unknown, `!` if it is impossible.
+    /// unknown, `?` and the country code if it is not assigned, `!` if it is impossible.
     #[test]
     fn the_number_that_was_written_is_dialled() {
         let table = [
@@ -119,6 +141,9 @@ mod tests {
             ("044 55 1234 5678", Some("MX"), "+525512345678"),
             ("030 901820", None, ""),
             ("(555) 010-2200", Some("ZZ"), ""),
+            ("+1 555 010 3301", None, "?1"),
+            ("+1 503 010 3301", None, "?1"),
+            ("+1 555 01033", None, "!"),
             ("+44 20 7946 0123 01", None, "!"),
             ("+999 123456", None, "!"),
         ];
@@ -127,6 +152,7 @@ mod tests {
             let dialled = match known(&phone, region) {
                 Known::Number(phone) => phone.dial(),
                 Known::Unknown => String::new(),
+                Known::Unassigned { code } => format!("?{code}"),
                 Known::Impossible => "!".to_owned(),
             };
             assert_eq!(dialled, expected, "{written} in {region:?}");

@@ -291,6 +291,12 @@ fn numbers_are_international_if_the_country_is_known() {
         let json = serde_json::to_string(&order).unwrap();
         assert_eq!(loaded(json.as_bytes()).unwrap().order(), &order, "{fields}: read again");
     }
+    // Perhaps newer than the number plans.
+    let order = flat(json!({"business_phone": "+15550103301"}));
+    let phone = order.business_phone.as_ref().map(sitewright_order::Phone::dial);
+    assert_eq!(phone.as_deref(), Some("+15550103301"));
+    let is_said = |part: &str| order.notices.iter().any(|notice| notice.message.contains(part));
+    assert!(is_said("the number plan of `+1` has no such area code or number"), "{order:?}");
     let order = flat(json!({"business_phone": "+44 20 7946 0123 01"}));
     assert_eq!(order.business_phone, None);
     assert!(order.notices[0].message.contains("+44 20 7946 0123 01"), "{order:?}");

@@ -709,6 +709,7 @@ fn a_second_interrupt_ends_the_process_at_once() {
 fn a_hint_is_that_of_the_situation() {
     let other = "[[rule]]\ncontains = [\"nothing like it\"]\nanswer = { text = \"x\" }\n";
     let refused = "[[rule]]\nanswer = { fault = { status = 401 } }\n";
+    let no_copy = "[[rule]]\nanswer = { text = \"As an AI language model, I cannot write it.\" }\n";
     // (rules, parameters, parts of the hint)
     let rows = [
         (other, json!({}), &["scripted replies do not fit", "`copywriting`", "ai.toml"][..]),
@@ -719,6 +720,7 @@ fn a_hint_is_that_of_the_situation() {
             &["bug in the template", "no model was asked", "`undeclared`"],
         ),
         (refused, json!({}), &["sitewright doctor"]),
+        (no_copy, json!({}), &["The scripted reply for `copywriting`", "ai.toml"]),
     ];
     for (rules, parameters, parts) in rows {
         let bench = Workbench::scripted(rules, "[ai.retry]\nattempts = 1");

@@ -62,26 +62,40 @@ pub(super) async fn build(
         // The tool's own backtrace would hide the author's traceback.
         command.env("RUST_BACKTRACE", "0");
     });
-    let ended = tool.run(listener).await?;
+    let shown = |line: &str| {
+        if let Some(listener) = listener {
+            listener(&in_sources(line));
+        }
+    };
+    let ended = tool.run(Some(&shown)).await?;
     if !ended.status.success() {
         return Err(explained(ended.failed("componentize-py")));
     }
     Ok(out)
 }
 
-/// The error of the tool with what to do about a module that was not found: its output names the
-/// module, and not where it is looked for.
+/// The error of the tool with the author's paths, and with what to do about a module that was not
+/// found: its output names the module, and not where it is looked for.
 fn explained(error: BuildError) -> BuildError {
     match error {
-        BuildError::Failed { tool, status, output, .. }
-            if output.contains("ModuleNotFoundError") =>
-        {
-            let todo = "a module was not found, which its output above names: install it into \
-                        .venv (`.venv/bin/pip install NAME`), or correct its name, and build again";
+        BuildError::Failed { tool, status, todo, output } => {
+            let output = in_sources(&output);
+            let todo = match output.contains("ModuleNotFoundError") {
+                true => {
+                    "a module was not found, which its output above names: install it into .venv \
+                     (`.venv/bin/pip install NAME`), or correct its name, and build again"
+                }
+                false => todo,
+            };
             BuildError::Failed { tool, status, todo, output }
         }
         error => error,
     }
+}
+
+/// The tool's output with the author's paths: a component has the first folder, `src`, as `/0`.
+fn in_sources(output: &str) -> String {
+    output.replace("File \"/0/", "File \"src/")
 }
 
 /// Checks the syntax of the sources, which takes a fraction of a second; the tool takes ten before
@@ -228,4 +242,23 @@ fn all_site_packages(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 fn has_package(folder: &Path) -> bool {
     folder.join("sitewright/__init__.py").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_output_names_the_authors_files() {
+        for (output, expected) in [
+            ("  File \"/0/app.py\", line 90\n", "  File \"src/app.py\", line 90\n"),
+            ("  File \"/0/pages/a.py\", line 1, in b", "  File \"src/pages/a.py\", line 1, in b"),
+            (
+                "  File \"/1/sitewright/html.py\", line 1",
+                "  File \"/1/sitewright/html.py\", line 1",
+            ),
+        ] {
+            assert_eq!(in_sources(output), expected);
+        }
+    }
 }

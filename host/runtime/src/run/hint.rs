@@ -15,6 +15,7 @@ pub(super) fn hint(classified: &Classified, gateway: &Gateway) -> Message {
         (_, FailureKind::Panic | FailureKind::Trap | FailureKind::TemplateError) => {
             of_template(classified)
         }
+        (_, FailureKind::OutputRejected) => of_site(classified, gateway),
         _ => None,
     };
     special
@@ -59,6 +60,32 @@ fn of_call(ai: &AiError, gateway: &Gateway) -> Option<Message> {
              true }}`."
         )
     })
+}
+
+/// Sites that are not published because of a reply, or whose texts a script has: the reader of the
+/// latter is the template's author.
+fn of_site(classified: &Classified, gateway: &Gateway) -> Option<Message> {
+    let candidates: Vec<_> =
+        gateway.routes().into_iter().flat_map(|route| route.candidates).collect();
+    let is_scripted = candidates.iter().all(|candidate| candidate.kind == "scripted");
+    let script = candidates.first().filter(|_| is_scripted).map(|candidate| &candidate.location);
+    match (&classified.ai, script) {
+        (Some(ai), Some(script)) => Some(message!(
+            "The scripted reply for `{}` cannot be published: change it in {script}, as the list \
+             below says.",
+            ai.purpose
+        )),
+        (Some(ai), None) => Some(message!(
+            "The model's reply for `{}` cannot be published, as the list below says: run the order \
+             again, or name another model in its route. The last good release is untouched.",
+            ai.purpose
+        )),
+        (None, Some(script)) => Some(message!(
+            "The site would not work: correct what is listed below in the template, or in \
+             {script} if it is a text of a scripted reply. The last good release is untouched."
+        )),
+        (None, None) => None,
+    }
 }
 
 /// How a text of a failure begins that comes from something a template does not have.

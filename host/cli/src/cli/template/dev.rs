@@ -223,14 +223,9 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
         |path: &Path| path.strip_prefix(&project.folder).unwrap_or(path).display().to_string();
     match event {
         Event::Begun(files) => {
+            let gone = files.iter().filter(|file| !file.exists()).count();
             let files: Vec<String> = files.iter().map(|file| short(file)).collect();
-            tell_of(json, &json!({ "event": "begun", "saved": files }), || {
-                match files.as_slice() {
-                    [] => "building the first version\n".to_owned(),
-                    [file] => format!("{file} was saved\n"),
-                    [file, others @ ..] => format!("{file} and {} more were saved\n", others.len()),
-                }
-            });
+            tell_of(json, &json!({ "event": "begun", "saved": files }), || begun(&files, gone));
         }
         Event::Shown(notes, took) => {
             let mut value = took_json("shown", *took);
@@ -267,6 +262,20 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
     }
 }
 
+/// Why a round begins: files were saved, of which `gone` are no longer there.
+fn begun(files: &[String], gone: usize) -> String {
+    let done = match gone {
+        0 => "saved",
+        gone if gone == files.len() => "deleted",
+        _ => "saved or deleted",
+    };
+    match files {
+        [] => "building the first version\n".to_owned(),
+        [file] => format!("{file} was {done}\n"),
+        [file, others @ ..] => format!("{file} and {} more were {done}\n", others.len()),
+    }
+}
+
 fn took_json(event: &str, took: Took) -> Value {
     json!({
         "event": event,
@@ -298,5 +307,25 @@ fn tell_of(json: bool, value: &Value, text: impl FnOnce() -> String) {
         output::print_json_line(value);
     } else {
         output::print(&text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_says_what_was_done_to_the_files() {
+        for (files, gone, expected) in [
+            ("", 0, "building the first version\n"),
+            ("a.js", 0, "a.js was saved\n"),
+            ("a.js", 1, "a.js was deleted\n"),
+            ("a.js b.js c.js", 0, "a.js and 2 more were saved\n"),
+            ("a.js b.js", 2, "a.js and 1 more were deleted\n"),
+            ("a.js b.js", 1, "a.js and 1 more were saved or deleted\n"),
+        ] {
+            let files: Vec<String> = files.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(begun(&files, gone), expected);
+        }
     }
 }

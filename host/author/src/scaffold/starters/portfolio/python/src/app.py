@@ -87,7 +87,7 @@ def words(said, own):
     """What a client says, as the customer wrote it."""
     who = own["comma"].join(part for part in [said.name, said.role] if part)
     by = html(t"<p>– {who}</p>\n") if who else None
-    return html(t"<blockquote>\n<p dir="auto">{said.text}</p>\n{by}</blockquote>\n")
+    return html(t'<blockquote>\n<p dir="auto">{said.text}</p>\n{by}</blockquote>\n')
 
 
 def page(order, copy):
