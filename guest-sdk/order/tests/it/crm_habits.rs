@@ -101,7 +101,9 @@ fn flags_in_the_words_of_forms_and_spreadsheets() {
             let order =
                 order(&json!({"business_phone": "+44 20 7946 0123", "has_whatsapp": value}));
             assert_eq!(order.has_whatsapp, expected, "{value}");
-            let count = if value.is_string() { count } else { 1 };
+            // An object that only wraps the value is nothing to speak of.
+            let is_plain = value.is_string() || value.get("value").is_some();
+            let count = if is_plain { count } else { 1 };
             assert_eq!(order.notices.len(), count, "{value}: {:?}", order.notices);
         }
     }
@@ -290,6 +292,55 @@ fn values_in_objects_lists_and_texts() {
             json!("10 EUR"),
         ),
         (json!({"site_description": "[Open] daily"}), "/site_description", json!("[Open] daily")),
+        // Objects that wrap a value, at each level.
+        (
+            json!({"address": {"value": "<p>77 Main St<br>Suite 2</p>"}}),
+            "/business_address",
+            json!("77 Main St\nSuite 2"),
+        ),
+        (
+            json!({"address": {"answer": {"street": {"val": "1 High St"}, "city": {"text": "Bath"}}}}),
+            "/primary_city",
+            json!("Bath"),
+        ),
+        (
+            json!({"services": {"value": "Roofs;Gutters;Skylights &amp; domes"}}),
+            "/services",
+            json!(["Roofs", "Gutters", "Skylights & domes"]),
+        ),
+        (json!({"services": {"value": ["Cut", "Dye"]}}), "/services", json!(["Cut", "Dye"])),
+        (
+            json!({"services": {"label": "Services", "value": "[\"Cut\", \"Dye\"]"}}),
+            "/services/1",
+            json!("Dye"),
+        ),
+        (
+            json!({"business_hours": {"value": "Mon 9:00-17:00, Sun closed"}}),
+            "/business_hours/1/day",
+            json!("sunday"),
+        ),
+        (
+            json!({"business_hours": {"monday": {"value": "9:00-17:00"}}}),
+            "/business_hours/0/ranges/0",
+            json!("09:00-17:00"),
+        ),
+        (
+            json!({"prices": [{"name": {"value": "Cut"}, "price": {"value": "$9"}}]}),
+            "/prices/0/price",
+            json!("$9"),
+        ),
+        (json!({"prices": [{"label": "Cut", "value": "$9"}]}), "/prices/0/name", json!("Cut")),
+        (json!({"testimonials": [{"text": "Great"}]}), "/testimonials/0/text", json!("Great")),
+        (json!({"extra": {"a": {"value": 1}}}), "/extra/a/value", json!(1)),
+        // Lists in a text.
+        (
+            json!({"services": "Vinyasa • Yin • Prenatal"}),
+            "/services",
+            json!(["Vinyasa", "Yin", "Prenatal"]),
+        ),
+        (json!({"services": "• Cut, wash\n• Dye"}), "/services", json!(["Cut, wash", "Dye"])),
+        (json!({"years_in_business": "١٥"}), "/years_in_business", json!(15)),
+        (json!({"years_in_business": "１２年"}), "/years_in_business", json!(12)),
     ];
     for (fields, pointer, expected) in table {
         let order = order(&fields);
