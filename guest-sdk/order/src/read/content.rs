@@ -12,8 +12,10 @@ use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, ex
 const NAME: [&str; 10] =
     ["name", "title", "service", "item", "plan", "label", "product", "nome", "nombre", "nom"];
 /// Names of a field for a price.
-const AMOUNT: [&str; 14] = [
+const AMOUNT: [&str; 15] = [
     "price",
+    // What `Prix` and other names mean.
+    "prices",
     "price_range",
     "sale_price",
     "regular_price",
@@ -30,8 +32,9 @@ const AMOUNT: [&str; 14] = [
 ];
 /// Names of a field for a currency.
 const CURRENCY: [&str; 4] = ["currency", "currency_code", "moeda", "moneda"];
-const DESCRIPTION: [&str; 8] = [
+const DESCRIPTION: [&str; 9] = [
     "description",
+    "site_description",
     "details",
     "text",
     "note",

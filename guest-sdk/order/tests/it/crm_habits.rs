@@ -173,6 +173,19 @@ fn names_of_fields_are_read_as_they_are_meant() {
         ("YouTube URL", json!("https://www.youtube.com/@alpha"), "/social_youtube"),
         ("yearsInBusiness", json!(12), "/years_in_business"),
         ("vatId", json!("DE123456789"), "/legal/vat_id"),
+        ("twitterhandle", json!("@alpha"), "/social_x"),
+        ("Land", json!("Deutschland"), "/country"),
+        ("Kraj", json!("Polska"), "/country"),
+        ("Branche", json!("Bäckerei"), "/custom_niche"),
+        ("Ramo", json!("oficina mecânica"), "/custom_niche"),
+        ("Preise", json!([{"Name": "Breze", "Preis": "0,95 €"}]), "/prices/0/price"),
+        ("Preços", json!("Óleo: R$ 180,00; Freios: R$ 1.250,90"), "/prices/1/price"),
+        ("Farbe", json!("#1b4332"), "/primary_color"),
+        ("Cor", json!("#111"), "/primary_color"),
+        ("USt-IdNr", json!("DE123456789"), "/legal/vat_id"),
+        ("P.IVA", json!("01234567890"), "/legal/vat_id"),
+        ("KvK", json!("12345678"), "/legal/company_number"),
+        ("CNPJ", json!("12.345.678/0001-95"), "/legal/tax_id"),
     ];
     for (name, value, pointer) in table {
         let document = serde_json::to_value(order(&json!({ name: value }))).unwrap();
