@@ -10,6 +10,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use names::language_of;
 pub(crate) use text::fold_words;
 pub(crate) use week::{DaySet, days, lines, says_nothing};
 

@@ -204,6 +204,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
         &[
             "about_your_business",
             "beschreibung",
+            "beschrijving",
             "business_description",
             "chi_siamo",
             "company_description",
@@ -374,6 +375,236 @@ static FIELDS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     fields
 });
 
+/// Names of fields that are words of one language, or of few: folded, words joined by `_`.
+const OF_LANGUAGES: &[(&str, &[&str])] = &[
+    (
+        "de",
+        &[
+            "adresse",
+            "anschrift",
+            "beschreibung",
+            "branche",
+            "bundesland",
+            "dienstleistungen",
+            "e_mail_adresse",
+            "farbe",
+            "firma",
+            "firmenname",
+            "geschaftszeiten",
+            "gewerbe",
+            "handy",
+            "hauptfarbe",
+            "hausnummer",
+            "land",
+            "leistungen",
+            "oeffnungszeiten",
+            "offnungszeiten",
+            "ort",
+            "plz",
+            "postleitzahl",
+            "preise",
+            "preisliste",
+            "stadt",
+            "steuernummer",
+            "strasse",
+            "telefon",
+            "telefonnummer",
+            "uber_uns",
+            "unternehmen",
+            "unternehmensname",
+            "ust_id_nr",
+            "ust_idnr",
+        ],
+    ),
+    (
+        "es",
+        &[
+            "ciudad",
+            "codigo_postal",
+            "correo",
+            "correo_electronico",
+            "descripcion",
+            "direccion",
+            "estado",
+            "giro",
+            "horario",
+            "horario_de_atencion",
+            "horarios",
+            "nombre",
+            "nombre_comercial",
+            "nombre_de_la_empresa",
+            "nombre_de_tu_negocio",
+            "nombre_del_negocio",
+            "pais",
+            "precios",
+            "provincia",
+            "rubro",
+            "servicios",
+            "sobre_nosotros",
+            "tarifas",
+            "telefono",
+        ],
+    ),
+    (
+        "fr",
+        &[
+            "a_propos",
+            "adresse",
+            "code_postal",
+            "couleur",
+            "couleur_principale",
+            "courriel",
+            "heures_d_ouverture",
+            "horaires",
+            "horaires_d_ouverture",
+            "metier",
+            "nom_commercial",
+            "nom_de_l_entreprise",
+            "nom_de_votre_entreprise",
+            "nom_du_commerce",
+            "nom_entreprise",
+            "numero_de_telephone",
+            "pays",
+            "prix",
+            "secteur",
+            "secteur_d_activite",
+            "siret",
+            "tarifs",
+            "ville",
+        ],
+    ),
+    (
+        "it",
+        &[
+            "cap",
+            "cellulare",
+            "chi_siamo",
+            "citta",
+            "colore",
+            "denominazione",
+            "descrizione",
+            "indirizzo",
+            "nome_attivita",
+            "nome_azienda",
+            "nome_dell_attivita",
+            "nome_dell_azienda",
+            "orari",
+            "orari_di_apertura",
+            "orario",
+            "p_iva",
+            "paese",
+            "partita_iva",
+            "prezzi",
+            "provincia",
+            "servizi",
+            "settore",
+            "tariffe",
+            "telefono",
+        ],
+    ),
+    (
+        "nl",
+        &[
+            "adres",
+            "bedrijfsnaam",
+            "beschrijving",
+            "branche",
+            "btw",
+            "btw_nummer",
+            "diensten",
+            "e_mailadres",
+            "emailadres",
+            "kleur",
+            "kv_k",
+            "kvk",
+            "kvk_nummer",
+            "land",
+            "omschrijving",
+            "openingstijden",
+            "over_ons",
+            "plaats",
+            "prijzen",
+            "stad",
+            "tarieven",
+            "telefoon",
+            "telefoonnummer",
+            "woonplaats",
+        ],
+    ),
+    (
+        "pl",
+        &[
+            "adres",
+            "branza",
+            "cennik",
+            "ceny",
+            "godziny_otwarcia",
+            "kod_pocztowy",
+            "kolor",
+            "kraj",
+            "miasto",
+            "nazwa_firmy",
+            "numer_telefonu",
+            "opis",
+            "telefon",
+            "uslugi",
+            "wojewodztwo",
+        ],
+    ),
+    (
+        "pt",
+        &[
+            "anos_de_mercado",
+            "bairro",
+            "celular",
+            "cep",
+            "cidade",
+            "cnpj",
+            "cor",
+            "cor_principal",
+            "descricao",
+            "endereco",
+            "estado",
+            "horario",
+            "horario_de_atendimento",
+            "horario_de_funcionamento",
+            "nome_da_empresa",
+            "nome_do_negocio",
+            "nome_fantasia",
+            "pais",
+            "precos",
+            "ramo",
+            "ramo_de_atividade",
+            "servicos",
+            "setor",
+            "telefone",
+            "tem_whatsapp",
+            "uf",
+        ],
+    ),
+];
+
+/// The language of the names of an order's fields; `None` if fewer than two are words of one
+/// language, or as many of another.
+pub(super) fn language_of<'n>(fields: impl Iterator<Item = &'n String>) -> Option<&'static str> {
+    /// Maximum number of names that are looked at.
+    const MAX_NAMES: usize = 300;
+    /// Maximum length of a name that is looked at, in bytes.
+    const MAX_NAME: usize = 60;
+    let mut counts = [0_usize; OF_LANGUAGES.len()];
+    for name in fields.filter(|name| name.len() <= MAX_NAME).take(MAX_NAMES) {
+        let joined = without_additions(name, super::fields::words(name)).join("_");
+        let folded = crate::hours::fold_words(&joined);
+        for (count, (_, names)) in counts.iter_mut().zip(OF_LANGUAGES) {
+            *count += usize::from(names.contains(&folded.as_str()));
+        }
+    }
+    let most = counts.iter().copied().max().filter(|most| *most >= 2)?;
+    let mut best = counts.iter().zip(OF_LANGUAGES).filter(|(count, _)| **count == most);
+    let (_, (language, _)) = best.next()?;
+    best.next().is_none().then_some(*language)
+}
+
 /// Whether a name is written as the names of fields are, and nothing is added to it: words of ASCII
 /// letters in lower case and digits, joined by single `_`.
 pub(super) fn is_plain(name: &str) -> bool {
@@ -433,7 +664,23 @@ pub(super) fn synonym(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::super::fields::{meant_name, words};
-    use super::{SYNONYMS, is_plain, synonym, without_additions};
+    use super::{SYNONYMS, is_plain, language_of, synonym, without_additions};
+
+    #[test]
+    fn names_of_fields_are_in_a_language() {
+        let table: [(&[&str], Option<&str>); 6] = [
+            (&["Firmenname", "Branche", "Land"], Some("de")),
+            (&["Bedrijfsnaam", "Branche", "Land"], Some("nl")),
+            (&["Nome da empresa", "Estado", "Ramo"], Some("pt")),
+            (&["Branche", "Land"], None),
+            (&["Estado", "phone"], None),
+            (&["business_name", "phone", "services"], None),
+        ];
+        for (names, expected) in table {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(language_of(names.iter()), expected, "{names:?}");
+        }
+    }
 
     #[test]
     fn each_other_name_means_the_first_field_that_has_it() {

@@ -2,7 +2,7 @@
 
 use crate::support::{crm, notices, read, read_strictly};
 use serde_json::{Map, Value, json};
-use sitewright_order::{Order, Phone, check_id, folder_id, read_id};
+use sitewright_order::{Day, Order, Phone, check_id, folder_id, read_id};
 
 /// A flat order with these fields.
 fn order(fields: &Value) -> Order {
@@ -447,6 +447,27 @@ fn hours_of_programs_and_people() {
         ("ja", json!({"月": "午前10時から午後7時まで"}), "monday 10:00-19:00"),
         ("ar", json!({"السبت": "من ١٠ صباحاً حتى ٢ ظهراً"}), "saturday 10:00-14:00"),
         ("en", json!("Mo 09:00-17:00; PH off"), "monday 09:00-17:00"),
+        // The other days of the table say what a short name means.
+        ("en", json!({"Di": "10-19", "Mi": "Ruhetag"}), "tuesday 10:00-19:00, wednesday"),
+        ("en", json!({"Di": "10-19", "Ve": "10-20"}), "friday 10:00-20:00, sunday 10:00-19:00"),
+        ("en", json!("za 10-16 uur, zo gesloten"), "saturday 10:00-16:00, sunday"),
+        (
+            "de",
+            json!([{"day": "Montag", "open": "08:00", "close": "12:00"},
+                {"day": "Freitag", "open": "geschlossen"}]),
+            "monday 08:00-12:00, friday",
+        ),
+        ("it", json!({"domenica": {"open": "chiuso", "close": "chiuso"}}), "sunday"),
+        (
+            "nl",
+            json!("ma t/m di 9.00-17.30 uur, za 10-16 uur"),
+            "monday 09:00-17:30, tuesday 09:00-17:30, saturday 10:00-16:00",
+        ),
+        (
+            "en",
+            json!("pon-wt 8-16, sob 9-13"),
+            "monday 08:00-16:00, tuesday 08:00-16:00, saturday 09:00-13:00",
+        ),
     ];
     for (language, hours, expected) in table {
         let order = order(&json!({"locale": language, "business_hours": hours}));
@@ -464,6 +485,24 @@ fn hours_of_programs_and_people() {
     // What cannot be read is not shown under the name of a field.
     let order = order(&json!({"business_hours": {"winter_season": "by arrangement"}}));
     assert_eq!(order.hours_notes[0].label.as_deref(), Some("winter season"));
+}
+
+/// An order without a locale, and the first day of its hours.
+#[test]
+fn short_names_of_days_are_those_of_the_country_or_of_the_names_of_the_fields() {
+    let table = [
+        (json!({"country": "España", "hours": "X-J 9:30-20:00"}), Some(Day::Wednesday)),
+        (json!({"Land": "Deutschland", "hours": {"Di": "9-17"}}), Some(Day::Tuesday)),
+        (json!({"pays": "France", "hours": {"di": "9-17"}}), Some(Day::Sunday)),
+        (json!({"Branche": "x", "Anschrift": "y", "hours": {"Di": "9-17"}}), Some(Day::Tuesday)),
+        (json!({"hours": {"Di": "9-17"}}), None),
+    ];
+    for (mut fields, day) in table {
+        fields["locale"] = Value::Null;
+        let order = order(&fields);
+        let found = order.business_hours.0.first().map(|hours| hours.day);
+        assert_eq!(found, day, "{fields}: {:?}", order.notices);
+    }
 }
 
 #[test]
