@@ -45,18 +45,26 @@ pub(super) fn enrich(
         order.country = order.business_phone.as_ref().and_then(region);
     }
 
-    if given.is_none()
-        && let Some(found) = language::found(order, country.as_deref(), default_locale)
-    {
-        if found.locale != order.locale {
-            let message = format!(
+    if given.is_none() {
+        let of_names = opened.language_of_names();
+        let found = language::found(order, country.as_deref(), of_names, default_locale);
+        let message = match &found {
+            None => Some(format!(
+                "the language was not told: `{}` by default; send `locale`, like `en` or `pt-BR`",
+                order.locale
+            )),
+            Some(found) if found.locale == order.locale => None,
+            Some(found) => Some(format!(
                 "names no language: the site is made in `{}`, from {}",
                 found.locale, found.source
-            );
-            let at = child(&business, "locale");
-            notices.push(Notice::new(NoticeLevel::Note, at, message));
+            )),
+        };
+        if let Some(message) = message {
+            notices.push(Notice::new(NoticeLevel::Note, child(&business, "locale"), message));
         }
-        order.locale = found.locale;
+        if let Some(found) = found {
+            order.locale = found.locale;
+        }
     }
     doubts
 }
