@@ -5,7 +5,7 @@ use serde_json::Value;
 use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Phone, child};
 
 use super::language;
-use super::phones::{Known, known, region};
+use super::phones::{Known, example, known, region};
 
 /// Completes an order that was read from `document`, which is `opened`. What is changed or left out is added to
 /// `notices`; the result is what is published as it is, and doubtful.
@@ -98,7 +98,8 @@ impl Numbers<'_> {
                 };
                 let message = format!(
                     "`{written}` {why}: it is dialled as written, which fails from abroad and on \
-                     WhatsApp; write it like `+55 19 95550-1011`"
+                     WhatsApp; write it like `{}`",
+                    example(self.country)
                 );
                 self.doubts.push(Notice::new(NoticeLevel::Warning, at, message));
             }
@@ -111,7 +112,8 @@ impl Numbers<'_> {
             Known::Impossible => {
                 let message = format!(
                     "`{written}` is not a phone number: no number of that country has as many \
-                     digits; write it like `+55 19 95550-1011`; left out"
+                     digits; write it like `{}`; left out",
+                    example(self.country)
                 );
                 self.notices.push(Notice::new(NoticeLevel::Warning, at, message));
                 *phone = None;

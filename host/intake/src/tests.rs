@@ -292,6 +292,13 @@ fn numbers_are_international_if_the_country_is_known() {
         let json = serde_json::to_string(&order).unwrap();
         assert_eq!(loaded(json.as_bytes()).unwrap().order(), &order, "{fields}: read again");
     }
+    // The example is a number of the order's country.
+    for (country, example) in [("US", "`+1 503 555 0142`"), ("ZZ", "`+55 19 95550-1011`")] {
+        let order = flat(json!({"business_phone": "(555) 010-2200", "country": country}));
+        let said = order.notices.iter().map(|notice| notice.message.as_str());
+        let said = said.collect::<Vec<_>>().join("\n");
+        assert!(said.contains(example), "{country}: {said}");
+    }
     let order = flat(json!({"business_phone": "+44 20 7946 0123 01"}));
     assert_eq!(order.business_phone, None);
     assert!(order.notices[0].message.contains("+44 20 7946 0123 01"), "{order:?}");

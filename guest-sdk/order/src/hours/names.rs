@@ -714,6 +714,14 @@ pub(crate) fn language_of<'l>(words: &BTreeSet<String>, preferred: &[&'l str]) -
     best.iter().all(|(_, other)| other == days).then_some(*name)
 }
 
+/// Names of the first and the last working day of a language, for a message; in English if the
+/// language is not known.
+pub(crate) fn examples(language: &str) -> (&'static str, &'static str) {
+    let known = WEEKS.iter().find(|(name, _)| *name == language);
+    let names = known.and_then(|(_, week)| Some((*week[0].first()?, *week[4].first()?)));
+    names.unwrap_or(("monday", "friday"))
+}
+
 /// The day that a folded word names. The order's language decides first. A word that means
 /// different days in other languages is none, unless English or Portuguese know it.
 pub(super) fn day(word: &str, language: &str) -> Option<Day> {

@@ -680,9 +680,11 @@ impl<'a> Fields<'a> {
                         .collect(),
                     None => vec![Cow::Borrowed(value)],
                 };
-                let count = parts.len();
-                let message =
-                    format!("must be a list, but is {}: read as {count} entries", excerpt(value));
+                let count = match parts.len() {
+                    1 => "1 entry".to_owned(),
+                    count => format!("{count} entries"),
+                };
+                let message = format!("must be a list, but is {}: read as {count}", excerpt(value));
                 self.dropped(at, message);
                 parts
             }

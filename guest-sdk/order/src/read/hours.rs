@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, as_flag, is_empty, is_filler, words};
-use crate::hours::{DaySet, days, fold_words, language_of, lines, says_nothing};
+use crate::hours::{DaySet, days, examples, fold_words, language_of, lines, says_nothing};
 use crate::problem::truncated;
 use crate::{Day, DayHours, Hours, HoursError, HoursNote, Range, child, excerpt, read_ranges};
 
@@ -265,7 +265,11 @@ impl Week<'_> {
             Some(set) if is_closed => self.set(f, at, &set, Vec::new()),
             Some(set) => self.entry(f, at, &set, Some(name), value),
             None => {
-                let wrong = HoursError::UnknownDay(name.to_owned());
+                let (first, last) = examples(self.language);
+                let wrong = format!(
+                    "`{}` is not a day; write it like `{first}`, `{last}` or `{first}-{last}`",
+                    truncated(name)
+                );
                 match value.as_str().filter(|text| !says_nothing(text)) {
                     Some(text) => {
                         f.dropped(

@@ -487,6 +487,22 @@ fn hours_of_programs_and_people() {
     assert_eq!(order.hours_notes[0].label.as_deref(), Some("winter season"));
 }
 
+/// Fields, and a part of what is said about them.
+#[test]
+fn messages_count_and_name_days_in_the_language_of_the_order() {
+    let table = [
+        (json!({"services": "Cut"}), "read as 1 entry"),
+        (json!({"services": "Cut, Dye"}), "read as 2 entries"),
+        (json!({"custom_niche": {"a": true}}), "is an object of 1 field: left out"),
+        (json!({"locale": "de", "hours": {"Tag": "9-17"}}), "like `montag`, `freitag`"),
+        (json!({"locale": "fr", "hours": {"jour": "9-17"}}), "like `lundi`, `vendredi`"),
+    ];
+    for (fields, part) in table {
+        let said = notices(&order(&fields)).join("\n");
+        assert!(said.contains(part), "{fields}: {said}");
+    }
+}
+
 /// An order without a locale, and the first day of its hours.
 #[test]
 fn short_names_of_days_are_those_of_the_country_or_of_the_names_of_the_fields() {
