@@ -76,6 +76,14 @@ pub(super) fn language_among(text: &str, languages: &[&'static str]) -> Option<&
     best.next().is_none().then_some(*language)
 }
 
+/// Whether a text has more small words of another language than of this one. Not if those of this
+/// one are not known.
+pub(super) fn contradict(text: &str, language: &str) -> bool {
+    let counts = counts(text);
+    let own = counts.iter().find(|(known, _)| *known == language).map(|(_, count)| *count);
+    own.is_some_and(|own| counts.iter().any(|(_, count)| *count > own))
+}
+
 /// The number of different small words of each language in a text.
 fn counts(text: &str) -> Vec<(&'static str, usize)> {
     let lower = text.to_lowercase();
@@ -98,6 +106,14 @@ mod tests {
         ];
         for (text, languages, expected) in table {
             assert_eq!(language_among(text, languages), expected, "{text}");
+        }
+        for (text, language, expected) in [
+            ("PIZZA OF ROME", "it", true),
+            ("PIZZA OF ROME", "en", false),
+            ("PIZZA OF ROME", "hu", false),
+            ("Pizza", "it", false),
+        ] {
+            assert_eq!(contradict(text, language), expected, "{text} in {language}");
         }
     }
 }

@@ -147,7 +147,8 @@ fn detected(text: &str) -> Option<&'static str> {
     }
     let detector = Detector::with_allowlist(LANGUAGES.map(|(lang, _)| lang).to_vec());
     let info = detector.detect(text).filter(whatlang::Info::is_reliable)?;
-    LANGUAGES.iter().find(|(lang, _)| *lang == info.lang()).map(|(_, tag)| *tag)
+    let found = LANGUAGES.iter().find(|(lang, _)| *lang == info.lang()).map(|(_, tag)| *tag);
+    found.filter(|language| !function_words::contradict(text, language))
 }
 
 #[cfg(test)]
