@@ -109,6 +109,21 @@ const COUNTRIES: &[Row] = &[
     ("ZA", "zaf", "en", &["south africa"]),
 ];
 
+/// Countries with businesses of several languages, with these: that of most of them first.
+const SEVERAL: &[(&str, &[&str])] = &[
+    ("BE", &["nl", "fr", "de"]),
+    ("CA", &["en", "fr"]),
+    ("CH", &["de", "fr", "it"]),
+    ("DZ", &["ar", "fr"]),
+    ("FI", &["fi", "sv"]),
+    ("HK", &["zh", "en"]),
+    ("IL", &["he", "ar"]),
+    ("LB", &["ar", "fr", "en"]),
+    ("LU", &["fr", "de"]),
+    ("MA", &["ar", "fr"]),
+    ("TN", &["ar", "fr"]),
+];
+
 /// The two-letter code (ISO 3166-1) of a country that a form sent as a code or a name: `br`, `BRA`,
 /// `Brasil`. `None` if it is none.
 pub fn country_code(text: &str) -> Option<String> {
@@ -128,4 +143,13 @@ pub fn country_code(text: &str) -> Option<String> {
 /// if the country is not in the table.
 pub fn main_language(code: &str) -> Option<&'static str> {
     COUNTRIES.iter().find(|(known, ..)| *known == code).map(|(_, _, language, _)| *language)
+}
+
+/// The languages that businesses of a country use, as language tags without a region: that of
+/// [`main_language`] first. Empty if the country is not in the table.
+pub fn country_languages(code: &str) -> Vec<&'static str> {
+    match SEVERAL.iter().find(|(known, _)| *known == code) {
+        Some((_, languages)) => languages.to_vec(),
+        None => main_language(code).into_iter().collect(),
+    }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use names::{examples, language_of};
 pub(crate) use text::fold_words;
 pub(crate) use week::{DaySet, days, lines, says_nothing};
 
@@ -108,7 +109,7 @@ pub enum HoursError {
     Unreadable(String),
     /// The text is not a day of the week.
     #[error(
-        "`{}` is not a day; write it like `monday`, `mon`, `segunda` or `mon-fri`",
+        "`{}` is not a day; write it like `monday`, `mon` or `mon-fri`",
         crate::problem::truncated(.0)
     )]
     UnknownDay(String),

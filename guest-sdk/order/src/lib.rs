@@ -38,7 +38,7 @@ mod text;
 
 pub use color::{Color, ColorError};
 pub use content::{HoursNote, Legal, MenuItem, MenuSection, Person, Photo, Place, Post, Price};
-pub use country::{country_code, main_language};
+pub use country::{country_code, country_languages, main_language};
 pub use email::{EmailError, email_address, read_email};
 pub use hours::{Day, DayHours, Hours, HoursError, Range, read_ranges};
 pub use id::{IdError, check_id, folder_id};

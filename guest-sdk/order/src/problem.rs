@@ -47,6 +47,7 @@ pub fn excerpt(value: &serde_json::Value) -> String {
     match value {
         // Serializing a large value only to truncate it would be as expensive as the document.
         serde_json::Value::Array(items) => format!("a list of {}", items.len()),
+        serde_json::Value::Object(fields) if fields.len() == 1 => "an object of 1 field".to_owned(),
         serde_json::Value::Object(fields) => format!("an object of {} fields", fields.len()),
         serde_json::Value::String(text) => format!("`{}`", truncated(text)),
         other => format!("`{other}`"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sitewright_order::{Document, Locale, Notice, NoticeLevel, Order, Phone, child};
 
 use super::language;
-use super::phones::{Known, known, region};
+use super::phones::{Known, example, known, region};
 
 /// Completes an order that was read from `document`, which is `opened`. What is changed or left out is added to
 /// `notices`; the result is what is published as it is, and doubtful.
@@ -45,18 +45,26 @@ pub(super) fn enrich(
         order.country = order.business_phone.as_ref().and_then(region);
     }
 
-    if given.is_none()
-        && let Some(found) = language::found(order, country.as_deref(), default_locale)
-    {
-        if found.locale != order.locale {
-            let message = format!(
+    if given.is_none() {
+        let of_names = opened.language_of_names();
+        let found = language::found(order, country.as_deref(), of_names, default_locale);
+        let message = match &found {
+            None => Some(format!(
+                "the language was not told: `{}` by default; send `locale`, like `en` or `pt-BR`",
+                order.locale
+            )),
+            Some(found) if found.locale == order.locale => None,
+            Some(found) => Some(format!(
                 "names no language: the site is made in `{}`, from {}",
                 found.locale, found.source
-            );
-            let at = child(&business, "locale");
-            notices.push(Notice::new(NoticeLevel::Note, at, message));
+            )),
+        };
+        if let Some(message) = message {
+            notices.push(Notice::new(NoticeLevel::Note, child(&business, "locale"), message));
         }
-        order.locale = found.locale;
+        if let Some(found) = found {
+            order.locale = found.locale;
+        }
     }
     doubts
 }
@@ -90,7 +98,8 @@ impl Numbers<'_> {
                 };
                 let message = format!(
                     "`{written}` {why}: it is dialled as written, which fails from abroad and on \
-                     WhatsApp; write it like `+55 19 95550-1011`"
+                     WhatsApp; write it like `{}`",
+                    example(self.country)
                 );
                 self.doubts.push(Notice::new(NoticeLevel::Warning, at, message));
             }
@@ -111,7 +120,8 @@ impl Numbers<'_> {
             Known::Impossible => {
                 let message = format!(
                     "`{written}` is not a phone number: no country has its code, or no number of \
-                     that country has as many digits; write it like `+55 19 95550-1011`; left out"
+                     that country has as many digits; write it like `{}`; left out",
+                    example(self.country)
                 );
                 self.notices.push(Notice::new(NoticeLevel::Warning, at, message));
                 *phone = None;

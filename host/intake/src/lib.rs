@@ -10,7 +10,7 @@
 //! | `invalid` | what is wrong with a document |
 //! | `id` | which texts are order ids |
 //! | `surrogates` | which escapes of a document are no characters |
-//! | `enrich`, `phones`, `language` | what number plans and languages say about an order |
+//! | `enrich`, `phones`, `language`, `function_words` | what number plans and languages say about an order |
 //! | `language_of` | may a site be made by a program that writes these languages? |
 //! | `sent` | whether a document is one that was sent before |
 //! | `snapshot` | what an accepted order is |
@@ -24,6 +24,7 @@
 //! **Invariant:** there is no order without a snapshot: [`load`] is the only way to make one.
 
 mod enrich;
+mod function_words;
 mod id;
 mod input;
 mod invalid;

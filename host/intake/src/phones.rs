@@ -78,6 +78,32 @@ pub(super) fn region(phone: &Phone) -> Option<String> {
     Some(id.as_ref().to_owned())
 }
 
+/// A number as it should be written, for a message: of the country, if it is one of these.
+pub(super) fn example(country: Option<&str>) -> &'static str {
+    match country.unwrap_or_default() {
+        "AT" => "+43 1 58801",
+        "AU" => "+61 2 5550 0142",
+        "BE" => "+32 2 555 01 42",
+        "CA" | "US" => "+1 503 555 0142",
+        "CH" => "+41 22 555 01 42",
+        "DE" => "+49 30 901820",
+        "ES" => "+34 91 555 01 42",
+        "FR" => "+33 1 99 00 12 34",
+        "GB" => "+44 20 7946 0123",
+        "IE" => "+353 1 555 0142",
+        "IL" => "+972 3 555 0142",
+        "IN" => "+91 80 5550 0142",
+        "IT" => "+39 06 5550 0142",
+        "JP" => "+81 3 1234 5678",
+        "MX" => "+52 55 5555 0142",
+        "NL" => "+31 20 555 0142",
+        "PL" => "+48 12 555 01 42",
+        "PT" => "+351 21 555 0142",
+        "SA" => "+966 11 555 0142",
+        _ => "+55 19 95550-1011",
+    }
+}
+
 /// The country, if the number plans have it: the library panics for those that they do not have.
 fn country_id(region: &str) -> Option<country::Id> {
     DATABASE.by_id(region)?;

@@ -4,6 +4,8 @@
 //! The tests compare the names of days with the CLDR. A table, and not a library with the CLDR's
 //! data, because templates compile this crate too.
 
+use std::collections::BTreeSet;
+
 use super::Day;
 
 /// The days of one language, from Monday: full name, short forms, inflected forms.
@@ -690,6 +692,34 @@ pub(super) const MIDNIGHT: &[&str] = &[
 fn in_language(week: &Week, word: &str) -> Option<Day> {
     let at = week.iter().position(|names| names.contains(&word))?;
     Day::ALL.get(at).copied()
+}
+
+/// The language that knows most of some folded words as days: the first of `preferred` that knows as
+/// many as any, else another. `Di` is a Tuesday beside `Mi`, and a Sunday beside `Ve`. `None` if no
+/// language knows any, or if several know as many, and not as the same days.
+pub(crate) fn language_of<'l>(words: &BTreeSet<String>, preferred: &[&'l str]) -> Option<&'l str> {
+    let found: Vec<(&'static str, Vec<Option<Day>>)> = WEEKS
+        .iter()
+        .map(|(name, week)| (*name, words.iter().map(|word| in_language(week, word)).collect()))
+        .collect();
+    let count = |days: &[Option<Day>]| days.iter().flatten().count();
+    let most = found.iter().map(|(_, days)| count(days)).max().filter(|most| *most > 0)?;
+    let best: Vec<_> = found.iter().filter(|(_, days)| count(days) == most).collect();
+    for wanted in preferred {
+        if best.iter().any(|(name, _)| name == wanted) {
+            return Some(*wanted);
+        }
+    }
+    let (name, days) = best.first()?;
+    best.iter().all(|(_, other)| other == days).then_some(*name)
+}
+
+/// Names of the first and the last working day of a language, for a message; in English if the
+/// language is not known.
+pub(crate) fn examples(language: &str) -> (&'static str, &'static str) {
+    let known = WEEKS.iter().find(|(name, _)| *name == language);
+    let names = known.and_then(|(_, week)| Some((*week[0].first()?, *week[4].first()?)));
+    names.unwrap_or(("monday", "friday"))
 }
 
 /// The day that a folded word names. The order's language decides first. A word that means

@@ -12,8 +12,10 @@ use crate::{Legal, MenuItem, MenuSection, Person, Photo, Place, Price, child, ex
 const NAME: [&str; 10] =
     ["name", "title", "service", "item", "plan", "label", "product", "nome", "nombre", "nom"];
 /// Names of a field for a price.
-const AMOUNT: [&str; 14] = [
+const AMOUNT: [&str; 15] = [
     "price",
+    // What `Prix` and other names mean.
+    "prices",
     "price_range",
     "sale_price",
     "regular_price",
@@ -30,8 +32,9 @@ const AMOUNT: [&str; 14] = [
 ];
 /// Names of a field for a currency.
 const CURRENCY: [&str; 4] = ["currency", "currency_code", "moeda", "moneda"];
-const DESCRIPTION: [&str; 8] = [
+const DESCRIPTION: [&str; 9] = [
     "description",
+    "site_description",
     "details",
     "text",
     "note",
@@ -487,7 +490,7 @@ pub(super) fn address<'a>(f: &mut Fields<'a>, names: &[&'a str]) -> Address {
 }
 
 /// The places of a business.
-pub(super) fn locations(f: &mut Fields<'_>, language: &str) -> Vec<Place> {
+pub(super) fn locations(f: &mut Fields<'_>, languages: &[&str]) -> Vec<Place> {
     let (at, Some(value)) = f.first(&["locations", "branches", "stores"]) else {
         return Vec::new();
     };
@@ -497,7 +500,7 @@ pub(super) fn locations(f: &mut Fields<'_>, language: &str) -> Vec<Place> {
             Entry::Object(at, fields) => places.push(f.below(&at, fields, |f| {
                 let (hours, hours_notes) = {
                     let names = ["hours", "business_hours", "opening_hours"];
-                    hours::read(f, &names, language)
+                    hours::read(f, &names, languages)
                 };
                 // The normalized form has the notes beside the hours.
                 let hours_notes = [notes(f), hours_notes].concat();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::findings::Findings;
 use super::{MAX_ENTRIES, MAX_YEARS, extra, names};
 use crate::problem::{is_blank, truncated};
-use crate::text::{clean, plain, visible};
+use crate::text::{ascii_digit, clean, plain, visible};
 use crate::{Phone, child, excerpt, profile_address, read_email, web_address};
 
 /// The fields of an object, with the known field names and what was found so far.
@@ -585,7 +585,12 @@ impl<'a> Fields<'a> {
     pub(super) fn years(&mut self, name: &'a str) -> Option<u32> {
         let (at, value) = self.first(&[name]);
         let value = value?;
-        let written = number(value).or_else(|| leading_years(value.as_str()?));
+        // `١٥`: the digits of other scripts are the same numbers.
+        let in_ascii = value.as_str().map(|text| text.chars().map(ascii_digit).collect::<String>());
+        let written = match &in_ascii {
+            Some(text) => number(&Value::from(text.trim())).or_else(|| leading_years(text)),
+            None => number(value),
+        };
         match written
             .filter(|years| years.fract() == 0.0 && (0.0..=f64::from(MAX_YEARS)).contains(years))
         {
@@ -660,22 +665,26 @@ impl<'a> Fields<'a> {
                 return self.as_list(&child(at, name), list);
             }
             Value::String(text) => {
-                let separator = ['\n', ';', '|', '、', '،', ',']
+                let is_bullet = |c: char| matches!(c, '•' | '·' | '●' | '▪');
+                let separators = ['\n', ';', '|', '•', '●', '▪', '、', '،', ','];
+                let separator = separators
                     .into_iter()
-                    .find(|separator| text.trim().contains(*separator));
+                    .find(|separator| parts_of(text.trim(), *separator).nth(1).is_some());
                 let parts: Vec<Cow<'a, Value>> = match separator {
-                    Some(separator) => text
-                        .split(separator)
-                        .map(|part| part.trim().trim_start_matches(['-', '*', '•', '–']).trim())
+                    Some(separator) => parts_of(text, separator)
+                        .map(|part| part.trim().trim_start_matches(['-', '*', '–']))
+                        .map(|part| part.trim_matches(|c: char| is_bullet(c) || c.is_whitespace()))
                         .filter(|part| !is_blank(part))
                         .take(MAX_ENTRIES + 1)
                         .map(|part| Cow::Owned(Value::from(part)))
                         .collect(),
                     None => vec![Cow::Borrowed(value)],
                 };
-                let count = parts.len();
-                let message =
-                    format!("must be a list, but is {}: read as {count} entries", excerpt(value));
+                let count = match parts.len() {
+                    1 => "1 entry".to_owned(),
+                    count => format!("{count} entries"),
+                };
+                let message = format!("must be a list, but is {}: read as {count}", excerpt(value));
                 self.dropped(at, message);
                 parts
             }
@@ -737,6 +746,27 @@ impl<'a> Fields<'a> {
         });
         self.as_text(at, named.unwrap_or(entry), max)
     }
+}
+
+/// The parts of a list in a text. The `;` of an HTML entity separates nothing.
+fn parts_of(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    const LONGEST: usize = 12;
+    let mut before = 0;
+    text.split(move |c: char| {
+        // Of the text, `before` has been looked at.
+        let at = before;
+        before += c.len_utf8();
+        if c != separator {
+            return false;
+        }
+        let start = text.floor_char_boundary(at.saturating_sub(LONGEST));
+        let entity = text[start..at].rsplit_once('&').map(|(_, name)| name);
+        let is_entity = separator == ';'
+            && entity.is_some_and(|name| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#')
+            });
+        !is_entity
+    })
 }
 
 /// Whether a text is the address of one file, by its end.

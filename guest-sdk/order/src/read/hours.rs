@@ -1,12 +1,12 @@
 //! Parsing of opening hours: an object of days, a list of days, or a text; with texts, lists of
 //! texts or objects of opening and closing time. What is no range of times becomes a note.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, as_flag, is_empty, is_filler, words};
-use crate::hours::{DaySet, days, lines, says_nothing};
+use crate::hours::{DaySet, days, examples, fold_words, language_of, lines, says_nothing};
 use crate::problem::truncated;
 use crate::{Day, DayHours, Hours, HoursError, HoursNote, Range, child, excerpt, read_ranges};
 
@@ -25,16 +25,22 @@ struct Week<'l> {
     notes: Vec<HoursNote>,
 }
 
-/// Reads opening hours. `language` is that of the order, which decides what a short name of a day
-/// means.
+/// Reads opening hours. `languages` are those that the order may be in, the likeliest first. They
+/// decide what a short name of a day means, unless the other days of the same hours are of another.
 pub(super) fn read<'a>(
     f: &mut Fields<'a>,
     names: &[&'a str],
-    language: &str,
+    languages: &[&str],
 ) -> (Hours, Vec<HoursNote>) {
     let (at, value) = f.first(names);
     let without_html = value.and_then(|value| f.without_html(&at, value));
     let value = without_html.as_ref().or(value);
+    let mut words = BTreeSet::new();
+    if let Some(value) = value {
+        add_words(value, &mut words);
+    }
+    let first = languages.first().copied();
+    let language = language_of(&words, languages).or(first).unwrap_or_default();
     let mut week = Week { language, days: BTreeMap::new(), notes: Vec::new() };
     match value {
         None => {}
@@ -79,6 +85,40 @@ pub(super) fn read<'a>(
     }
     let days = week.days.into_iter().map(|(day, (ranges, _))| DayHours { day, ranges });
     (Hours(days.collect()), week.notes)
+}
+
+/// Adds the words of hours that may name days, folded.
+fn add_words(value: &Value, words: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => add_words_of(text, words),
+        Value::Array(entries) => {
+            for entry in entries.iter().take(MAX_DAYS) {
+                add_words(entry, words);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields.iter().take(MAX_DAYS) {
+                // `to` is a day in Swedish.
+                if !OPENS.contains(&name.as_str()) && !CLOSES.contains(&name.as_str()) {
+                    add_words_of(name, words);
+                }
+                add_words(value, words);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn add_words_of(text: &str, words: &mut BTreeSet<String>) {
+    /// Maximum number of words that are looked at, and of characters of a text.
+    const MAX: usize = 500;
+    let start: String = text.chars().take(MAX).collect();
+    let folded = fold_words(&start);
+    // A single letter is a day in many languages.
+    let may_be_day = |word: &&str| word.len() > 1;
+    let found = folded.split(|c: char| !c.is_alphabetic()).filter(may_be_day);
+    let room = MAX.saturating_sub(words.len());
+    words.extend(found.take(room).map(str::to_owned));
 }
 
 /// At most [`MAX_DAYS`] entries.
@@ -225,7 +265,11 @@ impl Week<'_> {
             Some(set) if is_closed => self.set(f, at, &set, Vec::new()),
             Some(set) => self.entry(f, at, &set, Some(name), value),
             None => {
-                let wrong = HoursError::UnknownDay(name.to_owned());
+                let (first, last) = examples(self.language);
+                let wrong = format!(
+                    "`{}` is not a day; write it like `{first}`, `{last}` or `{first}-{last}`",
+                    truncated(name)
+                );
                 match value.as_str().filter(|text| !says_nothing(text)) {
                     Some(text) => {
                         f.dropped(
@@ -276,7 +320,9 @@ impl Week<'_> {
         let value = said.iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
         match (name, value) {
             (Some(name), Some(value)) => self.named(f, at, &name, value),
-            (Some(name), None) if is_times(fields) => self.named(f, at, &name, entry),
+            (Some(name), None) if is_times(fields) || first_of(fields, &OPENS).is_some() => {
+                self.named(f, at, &name, entry);
+            }
             _ => f.dropped(
                 at,
                 "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`; left out",
@@ -540,6 +586,9 @@ fn times(fields: &Map<String, Value>) -> Result<Vec<Range>, String> {
         return Ok(Vec::new());
     }
     match (text(&OPENS), text(&CLOSES)) {
+        (Some(open), Some(_)) if read_ranges(&open).is_ok_and(|ranges| ranges.is_empty()) => {
+            Ok(Vec::new())
+        }
         (Some(open), Some(close)) => {
             let whole =
                 read_ranges(&format!("{open} - {close}")).map_err(|wrong| wrong.to_string());
@@ -550,6 +599,10 @@ fn times(fields: &Map<String, Value>) -> Result<Vec<Range>, String> {
             }
         }
         (None, None) if fields.get("open").and_then(as_flag) == Some(false) => Ok(Vec::new()),
+        // `{"open": "geschlossen"}`, `{"open": "9:00-18:00"}`
+        (Some(said), None) | (None, Some(said)) => {
+            read_ranges(&said).map_err(|wrong| wrong.to_string())
+        }
         _ => Err("must be like `{\"open\": \"09:00\", \"close\": \"18:00\"}`".to_owned()),
     }
 }

@@ -13,14 +13,15 @@ mod values;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::fields::Fields;
 use self::findings::Findings;
 use self::shape::Shape;
 use crate::problem::truncated;
 use crate::{
-    Locale, Niche, Notice, Order, Problem, Testimonial, check_id, child, excerpt, folder_id,
+    Locale, Niche, Notice, Order, Problem, Testimonial, check_id, child, country_languages,
+    excerpt, folder_id,
 };
 
 /// Maximum number of entries in a list: services, places, pages, testimonials, reference sites.
@@ -128,6 +129,13 @@ impl<'a> Document<'a> {
         let (_, value) = shape::given(&shape.locales)?;
         shape::read(value).ok()
     }
+
+    /// The language of the names of the fields (`Firmenname`, `Branche`), as a language tag; `None`
+    /// if fewer than two of them are words of one language.
+    pub fn language_of_names(&self) -> Option<&'static str> {
+        let shape = Shape::of(&self.opened).ok()?;
+        names::language_of(shape.business?.fields.keys())
+    }
 }
 
 fn read_as(
@@ -181,7 +189,10 @@ fn read_as(
     if stored.is_some() {
         f.skip(["notices"]);
     }
-    let language = locale.language().to_owned();
+    // What was not told is likely that of the country, or of the names of the fields.
+    let told = shape::given(&shape.locales).and_then(|(_, value)| shape::read(value).ok());
+    let default_language = locale.language().to_owned();
+    let of_names = names::language_of(business.fields.keys());
 
     let order = (|| {
         let business_name = business_name(&mut f);
@@ -231,7 +242,11 @@ fn read_as(
             .text(&["postal_code", "postcode", "zip", "zip_code", "cep"], MAX_NAME)
             .or(address.postal_code)
             .map(fields::without_fraction);
-        let country = country(&mut f).or(address.country);
+        let country = country(&mut f).or(address.country).or_else(|| {
+            // What was read before has its country, or none.
+            let is_sent = f.is_sent();
+            is_sent.then(|| billed(&business.at, fields, opened, &mut f.findings)).flatten()
+        });
         let service_areas = f.texts(&["service_areas"], MAX_NAME);
         let (services, mut service_prices) = services(&mut f);
         let primary_service =
@@ -267,10 +282,16 @@ fn read_as(
         let photos = content::photos(&mut f);
         let reference_sites = f.texts(&["reference_sites"], crate::MAX_LINK);
         let design_notes = f.text(&["design_notes"], MAX_TEXT);
+        let of_country = country.as_deref().map(country_languages).unwrap_or_default();
+        let mut languages: Vec<&str> = told.iter().map(Locale::language).collect();
+        languages
+            .extend(of_names.filter(|name| of_country.is_empty() || of_country.contains(name)));
+        languages.extend(of_country);
+        languages.push(&default_language);
         let (business_hours, found) =
-            hours::read(&mut f, &["business_hours", "opening_hours", "hours"], &language);
+            hours::read(&mut f, &["business_hours", "opening_hours", "hours"], &languages);
         let hours_notes = [content::notes(&mut f), found].concat();
-        let locations = content::locations(&mut f, &language);
+        let locations = content::locations(&mut f, &languages);
         let mut profiles = PROFILES.map(|(field, names)| f.profile(field, names));
         to_their_networks(&mut f, &mut profiles);
         let [
@@ -641,6 +662,24 @@ fn country(f: &mut Fields<'_>) -> Option<String> {
         f.dropped(&at, message);
     }
     code
+}
+
+/// The country of a shop's customer, `billing.country`, beside the fields of the business or around
+/// them: that of the business if there is no other.
+fn billed(
+    at: &str,
+    fields: &Map<String, Value>,
+    opened: &envelope::Opened<'_>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let around = opened.around.iter().map(|(at, fields)| (at.as_str(), *fields));
+    let (at, text, code) =
+        std::iter::once((at, fields)).chain(around).find_map(|(at, fields)| {
+            let text = fields.get("billing")?.get("country")?.as_str()?;
+            Some((format!("{at}/billing/country"), text, crate::country_code(text)?))
+        })?;
+    findings.note(&at, format!("`{}` is used as the country of the business", truncated(text)));
+    Some(code)
 }
 
 /// The services, and the prices of those that have one.

@@ -141,15 +141,71 @@ pub(super) struct Unpacked {
 pub(super) fn unpacked(fields: &Map<String, Value>) -> Option<Unpacked> {
     let mut found: Option<Map<String, Value>> = None;
     for (name, value) in fields {
-        if let Some(value) = json_in_text(value).or_else(|| plain(value)) {
-            let unpacked = found.get_or_insert_with(|| fields.clone());
-            unpacked.insert(name.clone(), value);
-        }
+        let Some(value) = unpacked_value(name, value) else { continue };
+        let unpacked = found.get_or_insert_with(|| fields.clone());
+        unpacked.insert(name.clone(), value);
     }
     let moved = move_sections(found.as_ref().unwrap_or(fields));
     match moved {
         Some(unpacked) => Some(unpacked),
         None => Some(Unpacked { fields: found?, moved: HashMap::new() }),
+    }
+}
+
+/// What the value of a field is without its wrappings; `None` if it has none.
+fn unpacked_value(name: &str, value: &Value) -> Option<Value> {
+    // What is in `extra` is for templates, as it was sent.
+    let inner = |value: &Value| {
+        let is_read = name != "extra";
+        is_read.then(|| unwrapped(value, false, MAX_DEPTH)).flatten()
+    };
+    let first = json_in_text(value).or_else(|| plain(value));
+    let second = inner(first.as_ref().unwrap_or(value));
+    // `{"value": "[\"Cut\", \"Colour\"]"}`
+    let third = second.as_ref().and_then(json_in_text);
+    third.or(second).or(first)
+}
+
+/// A value without the objects that wrap it, or wrap a part of it, and say nothing else:
+/// `{"value": "Bath"}`. `None` if there are none. An entry of a list may have a text or a label and
+/// be more than that: a quote, a price.
+fn unwrapped(value: &Value, is_entry: bool, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
+    match value {
+        Value::Object(fields) => {
+            if let Some(inner) = only_value(fields, is_entry) {
+                return Some(unwrapped(inner, is_entry, depth).unwrap_or_else(|| inner.clone()));
+            }
+            let mut changed: Option<Map<String, Value>> = None;
+            for (name, value) in fields {
+                if let Some(value) = unwrapped(value, false, depth) {
+                    changed.get_or_insert_with(|| fields.clone()).insert(name.clone(), value);
+                }
+            }
+            changed.map(Value::Object)
+        }
+        Value::Array(entries) => {
+            let mut changed: Option<Vec<Value>> = None;
+            for (index, entry) in entries.iter().enumerate() {
+                if let Some(entry) = unwrapped(entry, true, depth) {
+                    changed.get_or_insert_with(|| entries.clone())[index] = entry;
+                }
+            }
+            changed.map(Value::Array)
+        }
+        _ => None,
+    }
+}
+
+/// The value in an object that has nothing else, or its label.
+fn only_value(fields: &Map<String, Value>, is_entry: bool) -> Option<&Value> {
+    const NAMES: [&str; 4] = ["value", "val", "answer", "text"];
+    let names = if is_entry { &NAMES[..3] } else { &NAMES[..] };
+    let (name, value) = fields.iter().find(|(name, _)| names.contains(&name.as_str()))?;
+    match fields.len() {
+        1 => Some(value),
+        2 if !is_entry && name != "text" => fields.contains_key("label").then_some(value),
+        _ => None,
     }
 }
 

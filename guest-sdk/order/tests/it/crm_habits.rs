@@ -2,7 +2,7 @@
 
 use crate::support::{crm, notices, read, read_strictly};
 use serde_json::{Map, Value, json};
-use sitewright_order::{Order, Phone, check_id, folder_id, read_id};
+use sitewright_order::{Day, Order, Phone, check_id, folder_id, read_id};
 
 /// A flat order with these fields.
 fn order(fields: &Value) -> Order {
@@ -101,7 +101,9 @@ fn flags_in_the_words_of_forms_and_spreadsheets() {
             let order =
                 order(&json!({"business_phone": "+44 20 7946 0123", "has_whatsapp": value}));
             assert_eq!(order.has_whatsapp, expected, "{value}");
-            let count = if value.is_string() { count } else { 1 };
+            // An object that only wraps the value is nothing to speak of.
+            let is_plain = value.is_string() || value.get("value").is_some();
+            let count = if is_plain { count } else { 1 };
             assert_eq!(order.notices.len(), count, "{value}: {:?}", order.notices);
         }
     }
@@ -171,6 +173,19 @@ fn names_of_fields_are_read_as_they_are_meant() {
         ("YouTube URL", json!("https://www.youtube.com/@alpha"), "/social_youtube"),
         ("yearsInBusiness", json!(12), "/years_in_business"),
         ("vatId", json!("DE123456789"), "/legal/vat_id"),
+        ("twitterhandle", json!("@alpha"), "/social_x"),
+        ("Land", json!("Deutschland"), "/country"),
+        ("Kraj", json!("Polska"), "/country"),
+        ("Branche", json!("Bäckerei"), "/custom_niche"),
+        ("Ramo", json!("oficina mecânica"), "/custom_niche"),
+        ("Preise", json!([{"Name": "Breze", "Preis": "0,95 €"}]), "/prices/0/price"),
+        ("Preços", json!("Óleo: R$ 180,00; Freios: R$ 1.250,90"), "/prices/1/price"),
+        ("Farbe", json!("#1b4332"), "/primary_color"),
+        ("Cor", json!("#111"), "/primary_color"),
+        ("USt-IdNr", json!("DE123456789"), "/legal/vat_id"),
+        ("P.IVA", json!("01234567890"), "/legal/vat_id"),
+        ("KvK", json!("12345678"), "/legal/company_number"),
+        ("CNPJ", json!("12.345.678/0001-95"), "/legal/tax_id"),
     ];
     for (name, value, pointer) in table {
         let document = serde_json::to_value(order(&json!({ name: value }))).unwrap();
@@ -290,6 +305,55 @@ fn values_in_objects_lists_and_texts() {
             json!("10 EUR"),
         ),
         (json!({"site_description": "[Open] daily"}), "/site_description", json!("[Open] daily")),
+        // Objects that wrap a value, at each level.
+        (
+            json!({"address": {"value": "<p>77 Main St<br>Suite 2</p>"}}),
+            "/business_address",
+            json!("77 Main St\nSuite 2"),
+        ),
+        (
+            json!({"address": {"answer": {"street": {"val": "1 High St"}, "city": {"text": "Bath"}}}}),
+            "/primary_city",
+            json!("Bath"),
+        ),
+        (
+            json!({"services": {"value": "Roofs;Gutters;Skylights &amp; domes"}}),
+            "/services",
+            json!(["Roofs", "Gutters", "Skylights & domes"]),
+        ),
+        (json!({"services": {"value": ["Cut", "Dye"]}}), "/services", json!(["Cut", "Dye"])),
+        (
+            json!({"services": {"label": "Services", "value": "[\"Cut\", \"Dye\"]"}}),
+            "/services/1",
+            json!("Dye"),
+        ),
+        (
+            json!({"business_hours": {"value": "Mon 9:00-17:00, Sun closed"}}),
+            "/business_hours/1/day",
+            json!("sunday"),
+        ),
+        (
+            json!({"business_hours": {"monday": {"value": "9:00-17:00"}}}),
+            "/business_hours/0/ranges/0",
+            json!("09:00-17:00"),
+        ),
+        (
+            json!({"prices": [{"name": {"value": "Cut"}, "price": {"value": "$9"}}]}),
+            "/prices/0/price",
+            json!("$9"),
+        ),
+        (json!({"prices": [{"label": "Cut", "value": "$9"}]}), "/prices/0/name", json!("Cut")),
+        (json!({"testimonials": [{"text": "Great"}]}), "/testimonials/0/text", json!("Great")),
+        (json!({"extra": {"a": {"value": 1}}}), "/extra/a/value", json!(1)),
+        // Lists in a text.
+        (
+            json!({"services": "Vinyasa • Yin • Prenatal"}),
+            "/services",
+            json!(["Vinyasa", "Yin", "Prenatal"]),
+        ),
+        (json!({"services": "• Cut, wash\n• Dye"}), "/services", json!(["Cut, wash", "Dye"])),
+        (json!({"years_in_business": "١٥"}), "/years_in_business", json!(15)),
+        (json!({"years_in_business": "１２年"}), "/years_in_business", json!(12)),
     ];
     for (fields, pointer, expected) in table {
         let order = order(&fields);
@@ -383,6 +447,27 @@ fn hours_of_programs_and_people() {
         ("ja", json!({"月": "午前10時から午後7時まで"}), "monday 10:00-19:00"),
         ("ar", json!({"السبت": "من ١٠ صباحاً حتى ٢ ظهراً"}), "saturday 10:00-14:00"),
         ("en", json!("Mo 09:00-17:00; PH off"), "monday 09:00-17:00"),
+        // The other days of the table say what a short name means.
+        ("en", json!({"Di": "10-19", "Mi": "Ruhetag"}), "tuesday 10:00-19:00, wednesday"),
+        ("en", json!({"Di": "10-19", "Ve": "10-20"}), "friday 10:00-20:00, sunday 10:00-19:00"),
+        ("en", json!("za 10-16 uur, zo gesloten"), "saturday 10:00-16:00, sunday"),
+        (
+            "de",
+            json!([{"day": "Montag", "open": "08:00", "close": "12:00"},
+                {"day": "Freitag", "open": "geschlossen"}]),
+            "monday 08:00-12:00, friday",
+        ),
+        ("it", json!({"domenica": {"open": "chiuso", "close": "chiuso"}}), "sunday"),
+        (
+            "nl",
+            json!("ma t/m di 9.00-17.30 uur, za 10-16 uur"),
+            "monday 09:00-17:30, tuesday 09:00-17:30, saturday 10:00-16:00",
+        ),
+        (
+            "en",
+            json!("pon-wt 8-16, sob 9-13"),
+            "monday 08:00-16:00, tuesday 08:00-16:00, saturday 09:00-13:00",
+        ),
     ];
     for (language, hours, expected) in table {
         let order = order(&json!({"locale": language, "business_hours": hours}));
@@ -400,6 +485,40 @@ fn hours_of_programs_and_people() {
     // What cannot be read is not shown under the name of a field.
     let order = order(&json!({"business_hours": {"winter_season": "by arrangement"}}));
     assert_eq!(order.hours_notes[0].label.as_deref(), Some("winter season"));
+}
+
+/// Fields, and a part of what is said about them.
+#[test]
+fn messages_count_and_name_days_in_the_language_of_the_order() {
+    let table = [
+        (json!({"services": "Cut"}), "read as 1 entry"),
+        (json!({"services": "Cut, Dye"}), "read as 2 entries"),
+        (json!({"custom_niche": {"a": true}}), "is an object of 1 field: left out"),
+        (json!({"locale": "de", "hours": {"Tag": "9-17"}}), "like `montag`, `freitag`"),
+        (json!({"locale": "fr", "hours": {"jour": "9-17"}}), "like `lundi`, `vendredi`"),
+    ];
+    for (fields, part) in table {
+        let said = notices(&order(&fields)).join("\n");
+        assert!(said.contains(part), "{fields}: {said}");
+    }
+}
+
+/// An order without a locale, and the first day of its hours.
+#[test]
+fn short_names_of_days_are_those_of_the_country_or_of_the_names_of_the_fields() {
+    let table = [
+        (json!({"country": "España", "hours": "X-J 9:30-20:00"}), Some(Day::Wednesday)),
+        (json!({"Land": "Deutschland", "hours": {"Di": "9-17"}}), Some(Day::Tuesday)),
+        (json!({"pays": "France", "hours": {"di": "9-17"}}), Some(Day::Sunday)),
+        (json!({"Branche": "x", "Anschrift": "y", "hours": {"Di": "9-17"}}), Some(Day::Tuesday)),
+        (json!({"hours": {"Di": "9-17"}}), None),
+    ];
+    for (mut fields, day) in table {
+        fields["locale"] = Value::Null;
+        let order = order(&fields);
+        let found = order.business_hours.0.first().map(|hours| hours.day);
+        assert_eq!(found, day, "{fields}: {:?}", order.notices);
+    }
 }
 
 #[test]

@@ -331,8 +331,11 @@ pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
 const DERIVED: [&str; 7] =
     ["id", "locale", "niche", "tone", "primary_cta", "primary_service", "country"];
 
-/// The fields of an order that have a value, and are neither in `used` nor in [`DERIVED`].
-fn unused_fields<'o>(order: &'o Value, used: &[String]) -> Vec<&'o str> {
+/// The fields of an order that have a value, and are neither in `used` nor in [`DERIVED`]. Of
+/// `extra`, each field is one.
+fn unused_fields(order: &Value, used: &[String]) -> Vec<String> {
+    /// Maximum number of fields of `extra` that are named.
+    const MAX_EXTRA: usize = 20;
     let says = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::Bool(true) | Value::Number(_) => true,
@@ -340,10 +343,22 @@ fn unused_fields<'o>(order: &'o Value, used: &[String]) -> Vec<&'o str> {
         Value::Array(entries) => !entries.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     };
-    let fields = order.as_object().into_iter().flatten();
-    let with_value = fields.filter(|(_, value)| says(value)).map(|(name, _)| name.as_str());
     let is_used = |name: &str| DERIVED.contains(&name) || used.iter().any(|used| used == name);
-    with_value.filter(|name| !is_used(name)).collect()
+    let mut unused = Vec::new();
+    for (name, value) in order.as_object().into_iter().flatten() {
+        if !says(value) || is_used(name.as_str()) {
+            continue;
+        }
+        match value.as_object().filter(|_| name == "extra") {
+            Some(extra) => {
+                unused.extend(extra.iter().filter(|(_, value)| says(value)).take(MAX_EXTRA).map(
+                    |(name, _)| format!("extra.{}", name.chars().take(60).collect::<String>()),
+                ))
+            }
+            None => unused.push(name.clone()),
+        }
+    }
+    unused
 }
 
 /// A notice about the order as a diagnostic of the attempt: so it is in the report of the release,
@@ -390,12 +405,12 @@ mod tests {
         let order = serde_json::json!({
             "id": "1", "locale": "en", "tone": "friendly", "business_name": "B", "services": [],
             "has_whatsapp": false, "menu": [{ "items": [] }], "team": [{ "name": "A" }],
-            "years_in_business": 7, "legal": {}, "extra": { "a": 1 },
+            "years_in_business": 7, "legal": {}, "extra": { "a": 1, "b": "" },
         });
         for (used, expected) in [
             (&["business_name", "menu", "extra"][..], &["team", "years_in_business"][..]),
             (&["business_name", "menu", "team", "years_in_business", "extra"], &[]),
-            (&["services"], &["business_name", "menu", "team", "years_in_business", "extra"]),
+            (&["services"], &["business_name", "menu", "team", "years_in_business", "extra.a"]),
         ] {
             let used: Vec<String> = used.iter().map(|name| (*name).to_owned()).collect();
             let mut found = unused_fields(&order, &used);
