@@ -4,7 +4,7 @@ import test from 'node:test';
 import { drawing, letterOf } from '../src/app-icons.js';
 import { drawingOf } from '../src/art.js';
 import { crc } from '../src/card.js';
-import { colours, contrast, darkColours } from '../src/colours.js';
+import { colours, contrast, darkColours, DRAWN, drawnColours, hex } from '../src/colours.js';
 import { contact } from '../src/contact.js';
 import drawings from '../src/drawings.json';
 import { rows } from '../src/hours.js';
@@ -267,15 +267,16 @@ test('the drawing is that of the trade, and no text of the order is in it', () =
   const [, art] = /<svg class="art"([^]*?)<\/svg>/.exec(page);
   assert.ok(art.includes('aria-hidden="true"') && art.includes('width="320" height="320"'), art);
   assert.doesNotMatch(art, /<b>|&|href|style=|url\(/);
-  // A size and a colour of both schemes for each class of a drawing.
+  // A size, and a colour of its own, for each class of a drawing.
   const { 'style.css': css } = site('en');
   for (const svg of Object.values(drawings.svg)) {
     for (const [, name] of svg.matchAll(/class="([^"]*)"/g)) {
       assert.match(css, new RegExp(`\\.${name}[, {]`), name);
     }
   }
+  const [, drawn] = /\n\.art \{\n([^}]*)\}/.exec(css);
   for (const [, name] of css.matchAll(/(?:fill|stroke): var\((--[a-z-]*)\)/g)) {
-    assert.equal(css.split(`  ${name}: #`).length, 3, name);
+    assert.ok(drawn.includes(`  ${name}: #`), name);
   }
   assert.match(css, /\.art \{[^}]*max-width: 16rem/);
 });
@@ -368,6 +369,30 @@ test('text is readable and a button visible in any colour, light and dark', () =
       for (const text of [shades.onDeep, shades.accentOnDeep]) {
         assert.ok(contrast(text, shades.deep) >= 4.5, primary);
       }
+    }
+  }
+});
+
+test('the shapes of a drawing can be told apart in any colours', () => {
+  // The same rows as in the tests of the other templates: primary, secondary, accent of the order,
+  // and of the drawing.
+  for (const [given, expected] of [
+    [['#000000', '#000000', '#000000'], ['#535353', '#000000', '#bababa']],
+    [['#ffffff', '#ffffff', '#ffffff'], ['#939393', '#333333', '#d2d2d2']],
+    [['#1b4332', '#f4a261', '#b3261e'], ['#385b4c', '#49311d', '#e3aeab']],
+    [['#0b5fff', '#0a2540', '#ffb703'], ['#0b5fff', '#0a2540', '#ffb703']],
+    [['#ffeb3b', '#777777', '#ffffff'], ['#9f9325', '#363636', '#d2d2d2']],
+    [['#0f1424', '#101010', '#fde047'], ['#515560', '#101010', '#eacf42']],
+  ]) {
+    const [primary_color, secondary_color, accent_color] = given;
+    const drawn = drawnColours(colours({ primary_color, secondary_color, accent_color }));
+    const { brand, second, accent, deep, brandSoft, paper } = drawn;
+    assert.deepEqual([brand, second, accent].map(hex), expected);
+    for (const [one, other] of [
+      [brand, paper], [brand, brandSoft], [accent, brand], [accent, paper], [accent, deep],
+      [second, brand], [deep, brand], [second, accent], [second, paper],
+    ]) {
+      assert.ok(contrast(one, other) >= DRAWN, `${given}: ${hex(one)} on ${hex(other)}`);
     }
   }
 });
