@@ -262,7 +262,8 @@ impl Sink<'_> {
             Some(is_known) => *is_known,
             None if self.known.len() >= MAX_LOOKUPS => false,
             None => {
-                let is_known = self.check.says(literal);
+                let facts = self.check.facts;
+                let is_known = self.check.says(literal) || facts.has_joined_values(literal);
                 self.known.insert(literal.to_owned(), is_known);
                 is_known
             }

@@ -192,6 +192,26 @@ impl Facts {
         found.is_ok()
     }
 
+    /// Whether a folded word is nothing but whole values of the order without a gap: the monogram
+    /// "X" and the name "X" of a business, in two elements of a page.
+    pub(crate) fn has_joined_values(&self, folded: &str) -> bool {
+        const LONGEST: usize = 24;
+        let word = folded.trim();
+        if word.len() > LONGEST || !word.chars().all(char::is_alphabetic) {
+            return false;
+        }
+        // The places that values lead to.
+        let mut ends = vec![0];
+        for end in 1..=word.len() {
+            let is_value =
+                |start: &usize| word.get(*start..end).is_some_and(|part| self.has_value(part));
+            if ends.iter().any(is_value) {
+                ends.push(end);
+            }
+        }
+        ends.len() > 1 && ends.last() == Some(&word.len())
+    }
+
     pub(crate) fn has_phone(&self, digits: &str) -> bool {
         self.phones.have(digits)
     }
@@ -369,5 +389,23 @@ mod tests {
             assert_eq!(facts.has_value(text), expected, "{text:?}");
         }
         assert!(!Facts::default().has_value("zoo"));
+    }
+
+    #[test]
+    fn values_without_a_gap_are_the_orders_own() {
+        for (name, word, expected) in [
+            ("X", "xx", true),
+            ("X", "xxx", true),
+            ("É", "ee", true),
+            ("TBD", "tbd", true),
+            ("Y", "xx", false),
+            ("X", "xy", false),
+            ("X", "x x", false),
+            ("1", "11", false),
+            ("X", "", false),
+        ] {
+            let facts = Facts::of_value(&serde_json::json!({ "business_name": name }));
+            assert_eq!(facts.has_joined_values(word), expected, "{name}: {word}");
+        }
     }
 }
