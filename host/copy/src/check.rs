@@ -221,9 +221,14 @@ impl<'a> CopyCheck<'a> {
                     whole(CopyRule::Heading, all.clone(), &why);
                 }
             }
-            TextKind::Label => {}
+            TextKind::Label => {
+                if let Some((range, why)) = prose::cut_words(view) {
+                    whole(CopyRule::CutSentence, range, &why);
+                }
+            }
             TextKind::Text => {
-                if let Some((range, why)) = prose::cut_sentence(view) {
+                let cut = prose::cut_sentence(view).or_else(|| prose::cut_words(view));
+                if let Some((range, why)) = cut {
                     whole(CopyRule::CutSentence, range, &why);
                 }
             }

@@ -68,6 +68,9 @@ impl Facts {
         let mut facts = Facts { text: "\n".to_owned(), ..Facts::default() };
         facts.add(document, "", false, 0);
         facts.awards = award::claims(&facts.text).map(|(claim, _)| claim).collect();
+        if award::is_always_open(&facts.text) {
+            facts.awards.insert(award::Claim::AlwaysOpen);
+        }
         facts.lines = lines(&facts.text);
         facts
     }
