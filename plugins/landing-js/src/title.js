@@ -28,7 +28,7 @@ export function title(business, own) {
  * The beginning of the text, at most `max` characters, with an ellipsis if something is left out.
  * Cut after a word, if there is a space in its second half.
  */
-function atWord(text, max) {
+export function atWord(text, max) {
   const characters = [...text];
   if (characters.length <= max) return text;
   const short = characters.slice(0, Math.max(max - 1, 0)).join('');

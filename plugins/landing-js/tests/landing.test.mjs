@@ -397,6 +397,31 @@ test('the shapes of a drawing can be told apart in any colours', () => {
   }
 });
 
+test('the address names each place once', () => {
+  for (const [business_address, primary_city, state, expected] of [
+    ['Müllerstr. 12, 80469 München', 'München', undefined, ['Müllerstr. 12, 80469 München']],
+    ['MÜLLERSTR. 12, MÜNCHEN', 'München', 'Bayern', ['MÜLLERSTR. 12, MÜNCHEN', 'Bayern']],
+    ['Floor 2, 12 Quay St', 'Tampa', 'FL', ['Floor 2, 12 Quay St', 'Tampa, FL']],
+    ['12 Quay St\nTampa, FL 33602', 'Tampa', 'FL', ['12 Quay St', 'Tampa, FL 33602']],
+    ['東京都渋谷区1-2', '渋谷区', '東京都', ['東京都渋谷区1-2']],
+    [undefined, 'Tampa', 'FL', ['Tampa, FL']],
+  ]) {
+    const order = { ...ORDER, business_address, primary_city, state };
+    assert.deepEqual(contact(order, language('en')).address, expected);
+  }
+});
+
+test('the label of a button is cut at a word', () => {
+  for (const [cta_text, expected] of [
+    [' Call  us ', 'Call us'],
+    ['x'.repeat(40), 'x'.repeat(40)],
+    ['Agende sua avaliação gratuita com a nossa equipe', 'Agende sua avaliação gratuita com a…'],
+    ['  ', language('en').words.call],
+  ]) {
+    assert.equal(contact({ ...ORDER, cta_text }, language('en')).first.label, expected);
+  }
+});
+
 /** What an order may have beside the copy, with the texts and links that pages must have. */
 const CONTENT = {
   emergency_phone: '+1 (555) 010-9999',

@@ -342,6 +342,47 @@ class Pages(unittest.TestCase):
                     self.assertGreaterEqual(contrast(shades[text], shades["deep"]), 4.5, primary)
 
 
+class Contact(unittest.TestCase):
+    def test_the_address_names_each_place_once(self):
+        for address, city, state, expected in [
+            ("Müllerstr. 12, 80469 München", "München", None, ["Müllerstr. 12, 80469 München"]),
+            ("MÜLLERSTR. 12, MÜNCHEN", "München", "Bayern", ["MÜLLERSTR. 12, MÜNCHEN", "Bayern"]),
+            ("Floor 2, 12 Quay St", "Tampa", "FL", ["Floor 2, 12 Quay St", "Tampa, FL"]),
+            ("12 Quay St\nTampa, FL 33602", "Tampa", "FL", ["12 Quay St", "Tampa, FL 33602"]),
+            ("東京都渋谷区1-2", "渋谷区", "東京都", ["東京都渋谷区1-2"]),
+            (None, "Tampa", "FL", ["Tampa, FL"]),
+        ]:
+            order = Order(
+                id="1",
+                locale="en",
+                business_name="x",
+                business_phone="+1 (555) 010-3301",
+                business_address=address,
+                primary_city=city,
+                state=state,
+            )
+            self.assertEqual(contact(order, language("en")).address, expected)
+
+    def test_the_label_of_a_button_is_cut_at_a_word(self):
+        for text, expected in [
+            (" Call  us ", "Call us"),
+            ("x" * 40, "x" * 40),
+            (
+                "Agende sua avaliação gratuita com a nossa equipe",
+                "Agende sua avaliação gratuita com a…",
+            ),
+            ("  ", language("en").words.call),
+        ]:
+            order = Order(
+                id="1",
+                locale="en",
+                business_name="x",
+                business_phone="+1 (555) 010-3301",
+                cta_text=text,
+            )
+            self.assertEqual(contact(order, language("en")).first.label, expected)
+
+
 CONTENT = {
     "emergency_phone": "+1 (555) 010-9999",
     "postal_code": "33602",
