@@ -137,8 +137,9 @@ impl<'a> Site<'a> {
         if address.is_none() {
             notes.push(Note {
                 code: "no-site-address",
-                message: "the site has no `sitemap.xml`, no `robots.txt` and no canonical links, \
-                          because the order has no `site_url`; add one and generate again"
+                message: "the site has no `sitemap.xml`, no `robots.txt`, no canonical links and \
+                          no card for previews of links, because the order has no `site_url`; \
+                          add one and generate again"
                     .to_owned(),
             });
         }
