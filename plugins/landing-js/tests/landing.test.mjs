@@ -258,6 +258,9 @@ test('the drawing is that of the trade, and no text of the order is in it', () =
     ['other', 'Veterinary clinic', 'pets'], ['other', 'KFZ-Meisterbetrieb', 'car'],
     ['other', 'Jardin d’enfants', 'school'], ['other', 'Zahnärztin', 'dentist'],
     ['other', 'عيادة أسنان', 'dentist'], ['other', 'נדל״ן', 'real-estate'],
+    ['restaurant', 'Bakery & café', 'bakery'], ['restaurant', 'Music bar', 'restaurant'],
+    ['other', 'Yoga studio', 'yoga'], ['other', 'Music school', 'music'],
+    ['other', 'Roofing', 'real-estate'], ['other', 'Taco truck', 'restaurant'],
     ['other', '中華料理・寿司', 'restaurant'], ['other', 'Carpentry', 'general'],
     ['other', 'Retro-computing repair — 💾', 'general'], ['general', undefined, 'general'],
   ]) {

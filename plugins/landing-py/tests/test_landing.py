@@ -274,6 +274,9 @@ class Pages(unittest.TestCase):
             ("other", "Veterinary clinic", "pets"), ("other", "KFZ-Meisterbetrieb", "car"),
             ("other", "Jardin d’enfants", "school"), ("other", "Zahnärztin", "dentist"),
             ("other", "عيادة أسنان", "dentist"), ("other", "נדל״ן", "real-estate"),
+            ("restaurant", "Bakery & café", "bakery"), ("restaurant", "Music bar", "restaurant"),
+            ("other", "Yoga studio", "yoga"), ("other", "Music school", "music"),
+            ("other", "Roofing", "real-estate"), ("other", "Taco truck", "restaurant"),
             ("other", "中華料理・寿司", "restaurant"), ("other", "Carpentry", "general"),
             ("other", "Retro-computing repair — 💾", "general"), ("general", None, "general"),
         ]:
