@@ -172,6 +172,11 @@ test('a title has less than 60 characters and begins with the name', () => {
       'Honoraires',
       "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
     ],
+    [
+      "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+      'Agence immobilière de caractère à Tours et en Touraine',
+      "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+    ],
   ];
   for (const [name, own, expected] of cases) assert.equal(title(name, own), expected);
   for (const name of [1, 30, 50, 55, 56, 57, 59, 60, 200]) {

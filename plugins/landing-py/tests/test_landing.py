@@ -195,6 +195,11 @@ class Pages(unittest.TestCase):
                 "Honoraires",
                 "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
             ),
+            (
+                "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+                "Agence immobilière de caractère à Tours et en Touraine",
+                "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+            ),
         ]:
             self.assertEqual(title(name, own), expected)
         for name in [1, 30, 50, 55, 56, 57, 59, 60, 200]:
