@@ -10,7 +10,7 @@ const VISIBLE = 3.1;
 
 /** Contrast ratios with white, least and most, as in `palette.rs` of `local-business`. */
 const DRAWN_AREA = [3, 8];
-const DRAWN_DARK = [12, 21];
+const DRAWN_DARK = [12, 22];
 const DRAWN_BRIGHT = [1.5, 2];
 /** Minimum contrast ratio of the shapes of a drawing that touch. */
 export const DRAWN = 1.5;

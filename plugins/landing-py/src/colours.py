@@ -10,7 +10,7 @@ VISIBLE = 3.1
 
 # Contrast ratios with white, least and most, as in `palette.rs` of `local-business`.
 DRAWN_AREA = (3, 8)
-DRAWN_DARK = (12, 21)
+DRAWN_DARK = (12, 22)
 DRAWN_BRIGHT = (1.5, 2)
 DRAWN = 1.5
 """Minimum contrast ratio of the shapes of a drawing that touch."""

@@ -15,8 +15,9 @@ pub const VISIBLE: f64 = 3.0;
 /// Contrast ratio with white of the large areas of a drawing, least and most. The other shades of
 /// a drawing are lighter or darker, so that its shapes can be told apart in any brand's colours.
 const DRAWN_AREA: (f64, f64) = (3.0, 8.0);
-/// The same of the dark parts of a drawing: 1.5 times that of the darkest area.
-const DRAWN_DARK: (f64, f64) = (12.0, 21.0);
+/// The same of the dark parts of a drawing: 1.5 times that of the darkest area, without an upper
+/// limit (that of black is 21).
+const DRAWN_DARK: (f64, f64) = (12.0, 22.0);
 /// The same of an accent beside an area that it does not contrast with.
 const DRAWN_BRIGHT: (f64, f64) = (1.5, 2.0);
 /// Minimum contrast ratio of the shapes of a drawing that touch.
