@@ -222,9 +222,14 @@ impl<'a> CopyCheck<'a> {
                     whole(CopyRule::Heading, all.clone(), &why);
                 }
             }
-            TextKind::Label => {}
+            TextKind::Label => {
+                if let Some((range, why)) = prose::cut_words(view) {
+                    whole(CopyRule::CutSentence, range, &why);
+                }
+            }
             TextKind::Text => {
-                if let Some((range, why)) = prose::cut_sentence(view) {
+                let cut = prose::cut_sentence(view).or_else(|| prose::cut_words(view));
+                if let Some((range, why)) = cut {
                     whole(CopyRule::CutSentence, range, &why);
                 }
             }
@@ -297,7 +302,8 @@ impl Sink<'_> {
             Some(is_known) => *is_known,
             None if self.known.len() >= MAX_LOOKUPS => false,
             None => {
-                let is_known = self.check.says(literal);
+                let facts = self.check.facts;
+                let is_known = self.check.says(literal) || facts.has_joined_values(literal);
                 self.known.insert(literal.to_owned(), is_known);
                 is_known
             }

@@ -68,6 +68,9 @@ impl Facts {
         let mut facts = Facts { text: "\n".to_owned(), ..Facts::default() };
         facts.add(document, "", false, 0);
         facts.awards = award::claims(&facts.text).map(|(claim, _)| claim).collect();
+        if award::is_always_open(&facts.text) {
+            facts.awards.insert(award::Claim::AlwaysOpen);
+        }
         facts.lines = lines(&facts.text);
         facts
     }
@@ -217,6 +220,26 @@ impl Facts {
             rest = &rest[..common];
         }
         None
+    }
+
+    /// Whether a folded word is nothing but whole values of the order without a gap: the monogram
+    /// "X" and the name "X" of a business, in two elements of a page.
+    pub(crate) fn has_joined_values(&self, folded: &str) -> bool {
+        const LONGEST: usize = 24;
+        let word = folded.trim();
+        if word.len() > LONGEST || !word.chars().all(char::is_alphabetic) {
+            return false;
+        }
+        // The places that values lead to.
+        let mut ends = vec![0];
+        for end in 1..=word.len() {
+            let is_value =
+                |start: &usize| word.get(*start..end).is_some_and(|part| self.has_value(part));
+            if ends.iter().any(is_value) {
+                ends.push(end);
+            }
+        }
+        ends.len() > 1 && ends.last() == Some(&word.len())
     }
 
     pub(crate) fn has_phone(&self, digits: &str) -> bool {
@@ -428,5 +451,23 @@ mod tests {
             assert_eq!(found, expected, "{text:?}");
         }
         assert_eq!(Facts::default().value_at_start("ana"), None);
+    }
+
+    #[test]
+    fn values_without_a_gap_are_the_orders_own() {
+        for (name, word, expected) in [
+            ("X", "xx", true),
+            ("X", "xxx", true),
+            ("É", "ee", true),
+            ("TBD", "tbd", true),
+            ("Y", "xx", false),
+            ("X", "xy", false),
+            ("X", "x x", false),
+            ("1", "11", false),
+            ("X", "", false),
+        ] {
+            let facts = Facts::of_value(&serde_json::json!({ "business_name": name }));
+            assert_eq!(facts.has_joined_values(word), expected, "{name}: {word}");
+        }
     }
 }

@@ -153,6 +153,12 @@ const RELATED: [&[&str]; 5] = [
     &["nl", "af"],
 ];
 
+/// Languages that share many words: a short text of one has several that only the list of another
+/// knows. Spanish "la dirección ha cambiado" is none of Italian.
+const CLOSE: [&str; 3] = ["pt", "es", "it"];
+/// Minimum number of words that tell such a language from another one.
+const MIN_CLOSE: usize = 5;
+
 /// The name of the language that a text is in, and of the one that is wanted, if they differ for
 /// certain. `wanted` is a primary language tag.
 pub(crate) fn other(view: &View<'_>, wanted: &str) -> Option<(&'static str, &'static str)> {
@@ -267,6 +273,11 @@ fn is_related(one: &str, other: &str) -> bool {
     one == other || RELATED.iter().any(|group| group.contains(&one) && group.contains(&other))
 }
 
+/// Whether so many words are enough to take a text for one of `found` where `wanted` is expected.
+fn is_enough(count: usize, found: &str, wanted: &str) -> bool {
+    count >= MIN_CLOSE || !(CLOSE.contains(&found) && CLOSE.contains(&wanted))
+}
+
 /// A text with many short words of another language and few of the one that is wanted.
 fn by_words(view: &View<'_>, wanted: &str) -> Option<&'static str> {
     let letters = view.folded.chars().filter(|c| c.is_alphabetic()).count();
@@ -280,6 +291,7 @@ fn by_words(view: &View<'_>, wanted: &str) -> Option<&'static str> {
     let is_other = (count >= 4 || count >= 3 && own == 0)
         && count * 2 >= own * 3 + 2
         && count * 7 >= view.words.len().min(MAX_TEXT / 4)
+        && is_enough(count, row.0, wanted)
         && !is_related(row.0, wanted);
     is_other.then_some(row.1)
 }
@@ -300,10 +312,10 @@ fn detected(text: &str, view: &View<'_>, wanted: &str) -> Option<&'static str> {
     let info = detector.detect(text).filter(whatlang::Info::is_reliable)?;
     let row = LANGUAGES.iter().find(|row| row.2 == info.lang())?;
     // A language with a list has its words in such a text.
-    let is_plain = LANGUAGES
-        .iter()
-        .zip(counts)
-        .any(|(other, count)| other.0 == row.0 && (other.3.is_empty() || count >= 4));
+    let is_plain = LANGUAGES.iter().zip(counts).any(|(other, count)| {
+        let has_words = count >= 4 && is_enough(count, row.0, wanted);
+        other.0 == row.0 && (other.3.is_empty() || has_words)
+    });
     (is_plain && !is_related(row.0, wanted) && !scripts(wanted).is_empty()).then_some(row.1)
 }
 
@@ -342,5 +354,62 @@ mod tests {
         assert_eq!(of("مرحبا بكم في مخبزنا", "en"), Some("Arabic letters"));
         assert_eq!(of("The Old Bakery and Sons of Bristol, Clifton", "pt"), None);
         assert_eq!(of("毎朝、店で焼いたパンをお届けします。", "ja"), None);
+    }
+
+    /// The shortest pages of our templates, as one text and by paragraph.
+    #[test]
+    fn pages_for_lost_visitors_are_in_their_own_language() {
+        for (language, heading, text) in [
+            (
+                "en",
+                "Page not found",
+                "The address has changed or never existed. The home page is just a step away.",
+            ),
+            (
+                "pt",
+                "Página não encontrada",
+                "O endereço mudou ou nunca existiu. A página inicial está logo ali.",
+            ),
+            (
+                "es",
+                "Página no encontrada",
+                "La dirección ha cambiado o nunca existió. La página de inicio está a un paso.",
+            ),
+            (
+                "fr",
+                "Page introuvable",
+                "L’adresse a changé ou n’a jamais existé. La page d’accueil est à un clic.",
+            ),
+            (
+                "de",
+                "Seite nicht gefunden",
+                "Die Adresse hat sich geändert oder war nie vergeben. Zur Startseite ist es nur \
+                 ein Klick.",
+            ),
+            (
+                "it",
+                "Pagina non trovata",
+                "L’indirizzo è cambiato o non è mai esistito. La home è a un passo.",
+            ),
+            (
+                "ar",
+                "الصفحة غير موجودة",
+                "تغيّر العنوان أو لم يكن موجودًا. الصفحة الرئيسية على بُعد نقرة واحدة.",
+            ),
+            (
+                "he",
+                "העמוד לא נמצא",
+                "הכתובת השתנתה או מעולם לא הייתה קיימת. דף הבית נמצא במרחק לחיצה.",
+            ),
+            (
+                "ja",
+                "ページが見つかりません",
+                "アドレスが変わったか、存在しないページです。ホームからお探しください。",
+            ),
+        ] {
+            for text in [heading.to_owned(), text.to_owned(), format!("{heading} {text}")] {
+                assert_eq!(other(&View::of(&text), language), None, "{language}: {text}");
+            }
+        }
     }
 }

@@ -213,6 +213,34 @@ const OTHER_ENDS: [&str; 23] = [
     "そして",
 ];
 
+/// The words that no text of few words ends with either, which may be a label: not those of "the
+/// people we work with", "wir fangen an" and "mucho más".
+const SHORT_ENDS: [&str; 60] = [
+    "and", "or", "but", "the", "our", "your", "their", "because", "which", "whose", "if", "we",
+    "they", "ou", "os", "com", "para", "por", "em", "na", "y", "pero", "las", "del", "con", "en",
+    "et", "le", "les", "des", "du", "dans", "chez", "dont", "und", "oder", "aber", "dem", "eine",
+    "einen", "einem", "fur", "unsere", "weil", "im", "dass", "sowie", "il", "gli", "della", "di",
+    "per", "nella", "nel", "delle", "dei", "degli", "ma", "de", "e",
+];
+
+/// Where and why a text of some words ends before its sentence does, if so. Also for labels: a
+/// short text without a full stop is taken for one.
+pub(crate) fn cut_words(view: &View<'_>) -> Option<Fault> {
+    const FEWEST: usize = 5;
+    let end = view.folded.trim_end().len();
+    let last = view.words.len().checked_sub(1)?;
+    let range = view.words.get(last)?.range();
+    let before = view.word(last.checked_sub(1)?);
+    let is_end = range.end == end
+        && view.words.len() >= FEWEST
+        && view.before(range.start) == Some(' ')
+        && view.original_word(last).starts_with(char::is_lowercase)
+        && SHORT_ENDS.contains(&view.word(last))
+        // "Nobody is faster than we", "anything but".
+        && !matches!(before, "than" | "as" | "nothing" | "anything");
+    is_end.then(|| (0..end, format!("ends with the word \"{}\"", view.word(last))))
+}
+
 /// Where and why a text ends before its sentence does, if so.
 pub(crate) fn cut_sentence(view: &View<'_>) -> Option<Fault> {
     const LONG: usize = 60;
@@ -324,6 +352,29 @@ mod tests {
         assert!(of(&format!("{start}. The oven goes on at two o'clock every night")).is_some());
         assert!(of(&format!("{start}. The oven is 12\" wide.")).is_none());
         assert!(of("Bread and").is_none());
+    }
+
+    #[test]
+    fn a_short_text_that_is_cut_is_told_from_a_label() {
+        for (text, expected) in [
+            ("We paint your house with care and then we", true),
+            ("Pintamos su casa con cuidado y con", true),
+            ("Pintamos a sua casa com cuidado e com", true),
+            ("Nous peignons votre maison avec soin et", true),
+            ("Wir streichen Ihr Haus mit Sorgfalt und", true),
+            ("Dipingiamo la vostra casa con cura e per", true),
+            ("The people we work with", false),
+            ("A tour of what we do", false),
+            ("Nobody here bakes better than we", false),
+            ("Wir sehen es uns an", false),
+            ("Heute geht es bei uns los", false),
+            ("Cuidamos de usted y mucho más", false),
+            ("Vitamins from A and E", false),
+            ("We paint your house with care and then we.", false),
+            ("House painting and", false),
+        ] {
+            assert_eq!(cut_words(&View::of(text)).is_some(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl CopyRule {
                 "Awards, certificates and ratings are claimed only if the order mentions them."
             }
             Self::UnknownFigure => {
-                "Years of experience and numbers of customers are in the order, or follow from it."
+                "Years of experience, numbers of customers and service around the clock are in the \
+                 order, or follow from it."
             }
             Self::UnknownAddress => "Each web address is in the order.",
             Self::ForbiddenWord => {

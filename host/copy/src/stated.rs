@@ -276,8 +276,15 @@ pub(crate) fn find(
         found.push(Stated { rule, range: address.range });
     }
     for (claim, range) in award::claims(&view.folded) {
+        // "24/7? No. But six nights a week."
+        let is_asked = view.after(range.end) == Some('?');
+        let rule = match claim {
+            award::Claim::AlwaysOpen if is_asked => continue,
+            award::Claim::AlwaysOpen => CopyRule::UnknownFigure,
+            _ => CopyRule::UnknownAward,
+        };
         if !facts.has_award(claim) {
-            found.push(Stated { rule: CopyRule::UnknownAward, range });
+            found.push(Stated { rule, range });
         }
     }
     found

@@ -17,6 +17,10 @@ pub(super) fn enrich(
     notices: &mut Vec<Notice>,
 ) -> Vec<Notice> {
     let business = opened.business_pointer();
+    for field in plain_names(order) {
+        let message = "has Markdown marks (`**`), which are left out: pages would show them";
+        notices.push(Notice::new(NoticeLevel::Note, child(&business, field), message));
+    }
     let given = opened.given_locale();
     if order.country.is_none() {
         let phones = [&order.business_phone, &order.whatsapp_phone];
@@ -67,6 +71,45 @@ pub(super) fn enrich(
         }
     }
     doubts
+}
+
+/// Leaves the marks of emphasis out of the names of what is sold. Returns the fields that had some.
+fn plain_names(order: &mut Order) -> Vec<&'static str> {
+    let items = order.menu.iter_mut().flat_map(|section| section.items.iter_mut());
+    let services = order.services.iter_mut().map(|name| ("services", name));
+    let names = services
+        .chain(order.primary_service.iter_mut().map(|name| ("primary_service", name)))
+        .chain(order.prices.iter_mut().map(|price| ("prices", &mut price.name)))
+        .chain(items.map(|item| ("menu", &mut item.name)));
+    let mut fields = Vec::new();
+    for (field, name) in names {
+        if let Some(plain) = without_emphasis(name) {
+            *name = plain;
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
+    }
+    fields
+}
+
+/// The text without the marks around `**words**`, as Markdown and chat programs have them. `None`
+/// if it has none: four stars of a hotel are no marks.
+fn without_emphasis(text: &str) -> Option<String> {
+    const MARK: &str = "**";
+    let is_edge = |c: char| c.is_whitespace() || c == '*';
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(MARK) {
+        let Some((inside, after)) = behind.split_once(MARK) else { break };
+        if inside.is_empty() || inside.starts_with(is_edge) || inside.ends_with(is_edge) {
+            break;
+        }
+        plain.push_str(before);
+        plain.push_str(inside);
+        rest = after;
+    }
+    (rest.len() < text.len()).then(|| plain + rest)
 }
 
 /// The name under which a field was sent; the first of its names if it was not.

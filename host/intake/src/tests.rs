@@ -388,6 +388,31 @@ fn real_orders_are_orders() {
 }
 
 #[test]
+fn marks_of_emphasis_are_left_out_of_what_is_sold() {
+    for (sent, expected) in [
+        ("**Roof** repair", "Roof repair"),
+        ("Roofs and **gutters** and **tiles**", "Roofs and gutters and tiles"),
+        ("Hotel ****", "Hotel ****"),
+        ("***Roof***", "***Roof***"),
+        ("2 ** 3 ** 4", "2 ** 3 ** 4"),
+        ("Roof**", "Roof**"),
+    ] {
+        let order = flat(json!({
+            "services": [sent],
+            "prices": [{ "name": sent, "price": "$5" }],
+        }));
+        assert_eq!(order.services, [expected]);
+        assert_eq!(order.prices[0].name, expected);
+        let has_notice = |field: &str| {
+            let is_of = |notice: &&Notice| notice.pointer.ends_with(field);
+            order.notices.iter().find(is_of).is_some_and(|notice| notice.message.contains("`**`"))
+        };
+        assert_eq!(has_notice("/services"), sent != expected, "{sent}");
+        assert_eq!(has_notice("/prices"), sent != expected, "{sent}");
+    }
+}
+
+#[test]
 fn a_byte_order_mark_is_harmless() {
     let marked = [b"\xef\xbb\xbf".as_slice(), &bytes("02-dentist-us-minimal")].concat();
     assert!(loaded(&marked).is_ok());

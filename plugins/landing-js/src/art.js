@@ -21,10 +21,17 @@ export function hero(order) {
 
 /** The name of the drawing of an order. */
 export function drawingOf({ niche, custom_niche: own }) {
+  // The niche that is nearest to a bakery or a café.
+  if (niche === 'restaurant' && named(own) === 'bakery') return 'bakery';
   if (niche && !['general', 'other'].includes(niche)) {
     const name = niche.replace('_', '-');
     return Object.hasOwn(drawings.svg, name) ? name : GENERAL;
   }
+  return named(own);
+}
+
+/** The name of the drawing that the customer's own words for the trade name. */
+function named(own) {
   const folded = fold(own ?? '');
   const typed = folded.split(' ');
   // A short Latin word is a part of many others.

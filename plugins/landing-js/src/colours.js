@@ -8,6 +8,14 @@ const READABLE = 4.6;
 /** Minimum contrast ratio of the border of a button: WCAG 2, criterion 1.4.11, with a margin. */
 const VISIBLE = 3.1;
 
+/** Contrast ratios with white, least and most, as in `palette.rs` of `local-business`. */
+const DRAWN_AREA = [3, 8];
+const DRAWN_DARK = [12, 22];
+const DRAWN_BRIGHT = [1.5, 2];
+/** Minimum contrast ratio of the shapes of a drawing that touch. */
+export const DRAWN = 1.5;
+const STEPS = 40;
+
 /** Primary colour by trade, for orders without one. */
 const DEFAULTS = {
   restaurant: '#a63a24',
@@ -43,10 +51,26 @@ export function colours(order) {
     onDeep: WHITE,
     accent,
     accentOnDeep: readable(accent, deep, READABLE),
-    // Of the drawing only.
     second,
+  };
+}
+
+/**
+ * The colours of the drawing, in light and dark: the brand's, lighter or darker until shapes that
+ * touch can be told apart. A drawing in black alone would be a black square.
+ */
+export function drawnColours(shades) {
+  const brand = within(shades.brand, DRAWN_AREA);
+  let accent = within(shades.accent, [DRAWN_BRIGHT[0], DRAWN_AREA[1]]);
+  if (contrast(accent, brand) < DRAWN) accent = within(accent, DRAWN_BRIGHT);
+  return {
+    brand,
+    second: within(shades.second, DRAWN_DARK),
+    deep: within(shades.deep, DRAWN_DARK),
+    accent,
     brandSoft: mix(brand, WHITE, 0.85),
     accentSoft: mix(accent, WHITE, 0.7),
+    paper: WHITE,
   };
 }
 
@@ -64,8 +88,6 @@ export function darkColours(shades) {
     line: mix(shades.brand, [64, 64, 70], 0.8),
     edge: both(shades.brand, VISIBLE),
     brandText: both(shades.brand, READABLE),
-    brandSoft: mix(shades.brand, [48, 48, 52], 0.75),
-    accentSoft: mix(shades.accent, [48, 48, 52], 0.6),
   };
 }
 
@@ -103,6 +125,24 @@ function readable(colour, background, ratio) {
     if (contrast(shade, background) >= ratio) return shade;
   }
   return end;
+}
+
+/** Mixes the colour with black or white until its contrast ratio with white is in the range. */
+function within(colour, [least, most]) {
+  const isPale = contrast(colour, WHITE) < least;
+  for (let step = 0; step <= STEPS; step += 1) {
+    const shade = mixed(colour, isPale ? 0 : 255, step);
+    const ratio = contrast(shade, WHITE);
+    if (isPale ? ratio >= least : ratio <= most) return shade;
+  }
+  return colour;
+}
+
+/** The colour with a part of black (0) or white (255); every language rounds it alike. */
+function mixed(colour, end, step) {
+  return colour.map((channel) =>
+    Math.floor((channel * (STEPS - step) + end * step + STEPS / 2) / STEPS),
+  );
 }
 
 /**

@@ -1,5 +1,9 @@
 /** Contact links of the business. */
+import { atWord } from './title.js';
 import { place } from './words.js';
+
+/** Maximum length of the label of a button, in characters, with its ellipsis. */
+const MAX_LABEL = 41;
 
 /**
  * The two buttons, all other links, where the form posts to (if anybody would receive it), and
@@ -33,7 +37,8 @@ export function contact(order, lang) {
   const actions = { call: phone, whatsapp, form, book_online: book };
   const ways = [actions[order.primary_cta], phone, whatsapp, email].filter(Boolean);
   const wanted = ways[0];
-  const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
+  const own = (order.cta_text ?? '').trim().replace(/\s+/g, ' ');
+  const first = { ...wanted, label: atWord(own, MAX_LABEL) || wanted.label };
   const others = wanted === phone ? [whatsapp, email] : [phone, whatsapp, email];
   const second = others.find((way) => way && way !== wanted);
   return {
@@ -43,7 +48,7 @@ export function contact(order, lang) {
     phone,
     email,
     whatsapp,
-    address: addressLines(order),
+    address: addressLines(order, lang),
     place: place(order.primary_city, order.state, lang),
     social: social(order),
     form: postsTo,
@@ -52,17 +57,31 @@ export function contact(order, lang) {
 }
 
 /**
- * The lines of the address, followed by the part of the city and the postal code if none of them
- * has it.
+ * The lines of the address, followed by the part of the city, the postal code, the city and the
+ * state if none of them has it.
  */
-function addressLines(order) {
+function addressLines(order, lang) {
   const lines = (order.business_address ?? '').split(/[\r\n]+/).map((line) => line.trim());
   const known = lines.filter(Boolean);
   const part = known.length > 0 ? order.neighborhood?.trim() : undefined;
   for (const more of [part, order.postal_code?.trim()]) {
     if (more && !known.some((line) => line.includes(more))) known.push(more);
   }
-  return known;
+  const unless = (text) => (text && known.some((line) => hasWords(line, text)) ? undefined : text);
+  const town = place(unless(order.primary_city), unless(order.state), lang);
+  return town ? [...known, town] : known;
+}
+
+/** Whether a line has a text, in any case, and not as a part of a Latin word: "FL" in "Floor". */
+function hasWords(line, text) {
+  const [whole, part] = [line, text.trim()].map((one) => one.toLowerCase());
+  const isLatin = (character) => /[a-z0-9\u00c0-\u024f]/.test(character ?? '');
+  for (let at = whole.indexOf(part); at >= 0; at = whole.indexOf(part, at + 1)) {
+    const end = at + part.length;
+    const goesOn = isLatin(whole[at - 1]) && isLatin(part[0]);
+    if (!goesOn && !(isLatin(whole[end]) && isLatin(part[part.length - 1]))) return true;
+  }
+  return false;
 }
 
 /** The other addresses at which visitors act, but those of the buttons that are shown. */

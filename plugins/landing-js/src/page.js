@@ -266,7 +266,7 @@ function form(action, words) {
 }
 
 export function details(order, contacts, words) {
-  const lines = [...contacts.address, contacts.place].filter(Boolean);
+  const lines = contacts.address;
   const address = lines.map((line, at) => html`${at > 0 && html`<br>`}<bdi>${line}</bdi>`);
   const areas = order.service_areas.map(
     (area, at) => html`${at > 0 && words.comma}<bdi>${area}</bdi>`,

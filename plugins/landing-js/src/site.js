@@ -1,7 +1,7 @@
 /** The files of the site. Pure: the same input gives the same files. */
 import { appIcons } from './app-icons.js';
 import { card } from './card.js';
-import { colours, darkColours, properties } from './colours.js';
+import { colours, darkColours, drawnColours, properties } from './colours.js';
 import { safeUrl } from './contact.js';
 import { imprintPage, legalPages, privacyPage } from './legal.js';
 import { icon, notFound, page } from './page.js';
@@ -41,9 +41,11 @@ export function files({ order, copy, contacts, lang }) {
 
 function styleSheet(shades) {
   const dark = properties(darkColours(shades));
+  const drawn = properties(drawnColours(shades));
   return (
     `:root {\n  color-scheme: light dark;\n${properties(shades)}}\n` +
-    `@media (prefers-color-scheme: dark) {\n:root {\n${dark}}\n}\n${style}`
+    `@media (prefers-color-scheme: dark) {\n:root {\n${dark}}\n}\n` +
+    `.art {\n${drawn}}\n${style}`
   );
 }
 

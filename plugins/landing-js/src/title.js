@@ -21,6 +21,9 @@ export function title(business, own) {
   if ([...part].length >= Math.min([...own].length, FEWEST)) return `${name} · ${part}`;
   const short = atWord(own, Math.floor(MAX_TITLE / 2));
   const rest = atWord(name, MAX_TITLE - [...short].length - 3);
+  // Two halves of texts say less than the whole name.
+  const isCutTwice = rest !== name && short !== own;
+  if (isCutTwice && [...name].length <= MAX_TITLE) return name;
   return rest && short ? `${rest} · ${short}` : atWord(name || own, MAX_TITLE);
 }
 
@@ -28,7 +31,7 @@ export function title(business, own) {
  * The beginning of the text, at most `max` characters, with an ellipsis if something is left out.
  * Cut after a word, if there is a space in its second half.
  */
-function atWord(text, max) {
+export function atWord(text, max) {
   const characters = [...text];
   if (characters.length <= max) return text;
   const short = characters.slice(0, Math.max(max - 1, 0)).join('');

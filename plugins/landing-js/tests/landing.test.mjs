@@ -4,7 +4,7 @@ import test from 'node:test';
 import { drawing, letterOf } from '../src/app-icons.js';
 import { drawingOf } from '../src/art.js';
 import { crc } from '../src/card.js';
-import { colours, contrast, darkColours } from '../src/colours.js';
+import { colours, contrast, darkColours, DRAWN, drawnColours, hex } from '../src/colours.js';
 import { contact } from '../src/contact.js';
 import drawings from '../src/drawings.json';
 import { rows } from '../src/hours.js';
@@ -172,6 +172,11 @@ test('a title has less than 60 characters and begins with the name', () => {
       'Honoraires',
       "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
     ],
+    [
+      "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+      'Agence immobilière de caractère à Tours et en Touraine',
+      "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+    ],
   ];
   for (const [name, own, expected] of cases) assert.equal(title(name, own), expected);
   for (const name of [1, 30, 50, 55, 56, 57, 59, 60, 200]) {
@@ -258,6 +263,9 @@ test('the drawing is that of the trade, and no text of the order is in it', () =
     ['other', 'Veterinary clinic', 'pets'], ['other', 'KFZ-Meisterbetrieb', 'car'],
     ['other', 'Jardin d’enfants', 'school'], ['other', 'Zahnärztin', 'dentist'],
     ['other', 'عيادة أسنان', 'dentist'], ['other', 'נדל״ן', 'real-estate'],
+    ['restaurant', 'Bakery & café', 'bakery'], ['restaurant', 'Music bar', 'restaurant'],
+    ['other', 'Yoga studio', 'yoga'], ['other', 'Music school', 'music'],
+    ['other', 'Roofing', 'real-estate'], ['other', 'Taco truck', 'restaurant'],
     ['other', '中華料理・寿司', 'restaurant'], ['other', 'Carpentry', 'general'],
     ['other', 'Retro-computing repair — 💾', 'general'], ['general', undefined, 'general'],
   ]) {
@@ -267,15 +275,16 @@ test('the drawing is that of the trade, and no text of the order is in it', () =
   const [, art] = /<svg class="art"([^]*?)<\/svg>/.exec(page);
   assert.ok(art.includes('aria-hidden="true"') && art.includes('width="320" height="320"'), art);
   assert.doesNotMatch(art, /<b>|&|href|style=|url\(/);
-  // A size and a colour of both schemes for each class of a drawing.
+  // A size, and a colour of its own, for each class of a drawing.
   const { 'style.css': css } = site('en');
   for (const svg of Object.values(drawings.svg)) {
     for (const [, name] of svg.matchAll(/class="([^"]*)"/g)) {
       assert.match(css, new RegExp(`\\.${name}[, {]`), name);
     }
   }
+  const [, drawn] = /\n\.art \{\n([^}]*)\}/.exec(css);
   for (const [, name] of css.matchAll(/(?:fill|stroke): var\((--[a-z-]*)\)/g)) {
-    assert.equal(css.split(`  ${name}: #`).length, 3, name);
+    assert.ok(drawn.includes(`  ${name}: #`), name);
   }
   assert.match(css, /\.art \{[^}]*max-width: 16rem/);
 });
@@ -369,6 +378,55 @@ test('text is readable and a button visible in any colour, light and dark', () =
         assert.ok(contrast(text, shades.deep) >= 4.5, primary);
       }
     }
+  }
+});
+
+test('the shapes of a drawing can be told apart in any colours', () => {
+  // The same rows as in the tests of the other templates: primary, secondary, accent of the order,
+  // and of the drawing.
+  for (const [given, expected] of [
+    [['#000000', '#000000', '#000000'], ['#535353', '#000000', '#bababa']],
+    [['#ffffff', '#ffffff', '#ffffff'], ['#939393', '#333333', '#d2d2d2']],
+    [['#1b4332', '#f4a261', '#b3261e'], ['#385b4c', '#49311d', '#e3aeab']],
+    [['#0b5fff', '#0a2540', '#ffb703'], ['#0b5fff', '#0a2540', '#ffb703']],
+    [['#ffeb3b', '#777777', '#ffffff'], ['#9f9325', '#363636', '#d2d2d2']],
+    [['#0f1424', '#101010', '#fde047'], ['#515560', '#101010', '#eacf42']],
+  ]) {
+    const [primary_color, secondary_color, accent_color] = given;
+    const drawn = drawnColours(colours({ primary_color, secondary_color, accent_color }));
+    const { brand, second, accent, deep, brandSoft, paper } = drawn;
+    assert.deepEqual([brand, second, accent].map(hex), expected);
+    for (const [one, other] of [
+      [brand, paper], [brand, brandSoft], [accent, brand], [accent, paper], [accent, deep],
+      [second, brand], [deep, brand], [second, accent], [second, paper],
+    ]) {
+      assert.ok(contrast(one, other) >= DRAWN, `${given}: ${hex(one)} on ${hex(other)}`);
+    }
+  }
+});
+
+test('the address names each place once', () => {
+  for (const [business_address, primary_city, state, expected] of [
+    ['Müllerstr. 12, 80469 München', 'München', undefined, ['Müllerstr. 12, 80469 München']],
+    ['MÜLLERSTR. 12, MÜNCHEN', 'München', 'Bayern', ['MÜLLERSTR. 12, MÜNCHEN', 'Bayern']],
+    ['Floor 2, 12 Quay St', 'Tampa', 'FL', ['Floor 2, 12 Quay St', 'Tampa, FL']],
+    ['12 Quay St\nTampa, FL 33602', 'Tampa', 'FL', ['12 Quay St', 'Tampa, FL 33602']],
+    ['東京都渋谷区1-2', '渋谷区', '東京都', ['東京都渋谷区1-2']],
+    [undefined, 'Tampa', 'FL', ['Tampa, FL']],
+  ]) {
+    const order = { ...ORDER, business_address, primary_city, state };
+    assert.deepEqual(contact(order, language('en')).address, expected);
+  }
+});
+
+test('the label of a button is cut at a word', () => {
+  for (const [cta_text, expected] of [
+    [' Call  us ', 'Call us'],
+    ['x'.repeat(40), 'x'.repeat(40)],
+    ['Agende sua avaliação gratuita com a nossa equipe', 'Agende sua avaliação gratuita com a…'],
+    ['  ', language('en').words.call],
+  ]) {
+    assert.equal(contact({ ...ORDER, cta_text }, language('en')).first.label, expected);
   }
 });
 

@@ -30,10 +30,18 @@ def hero(order) -> Html:
 
 def drawing_of(order) -> str:
     """The name of the drawing of an order."""
+    # The niche that is nearest to a bakery or a café.
+    if order.niche == "restaurant" and named(order.custom_niche) == "bakery":
+        return "bakery"
     if order.niche not in ("general", "other"):
         name = order.niche.replace("_", "-")
         return name if name in DRAWINGS["svg"] else GENERAL
-    folded = fold(order.custom_niche or "")
+    return named(order.custom_niche)
+
+
+def named(own) -> str:
+    """The name of the drawing that the customer's own words for the trade name."""
+    folded = fold(own or "")
     typed = folded.split(" ")
 
     def has(word):
@@ -41,5 +49,5 @@ def drawing_of(order) -> str:
         is_whole = word.isascii() and len(word) < 5
         return word in (typed if is_whole else folded)
 
-    named = (trade["drawing"] for trade in DRAWINGS["trades"] if any(map(has, trade["words"])))
-    return next(named, GENERAL)
+    found = (trade["drawing"] for trade in DRAWINGS["trades"] if any(map(has, trade["words"])))
+    return next(found, GENERAL)

@@ -8,6 +8,14 @@ READABLE = 4.6
 VISIBLE = 3.1
 """Minimum contrast ratio of the border of a button: WCAG 2, criterion 1.4.11, with a margin."""
 
+# Contrast ratios with white, least and most, as in `palette.rs` of `local-business`.
+DRAWN_AREA = (3, 8)
+DRAWN_DARK = (12, 22)
+DRAWN_BRIGHT = (1.5, 2)
+DRAWN = 1.5
+"""Minimum contrast ratio of the shapes of a drawing that touch."""
+STEPS = 40
+
 DEFAULTS = {
     "restaurant": "#a63a24",
     "lawyer": "#1f3a5f",
@@ -44,10 +52,26 @@ def colours(order):
         "on_deep": WHITE,
         "accent": accent,
         "accent_on_deep": readable(accent, deep, READABLE),
-        # Of the drawing only.
         "second": second,
+    }
+
+
+def drawn_colours(shades):
+    """The colours of the drawing, in light and dark: the brand's, lighter or darker until shapes
+    that touch can be told apart. A drawing in black alone would be a black square.
+    """
+    brand = within(shades["brand"], DRAWN_AREA)
+    accent = within(shades["accent"], (DRAWN_BRIGHT[0], DRAWN_AREA[1]))
+    if contrast(accent, brand) < DRAWN:
+        accent = within(accent, DRAWN_BRIGHT)
+    return {
+        "brand": brand,
+        "second": within(shades["second"], DRAWN_DARK),
+        "deep": within(shades["deep"], DRAWN_DARK),
+        "accent": accent,
         "brand_soft": mix(brand, WHITE, 0.85),
         "accent_soft": mix(accent, WHITE, 0.7),
+        "paper": WHITE,
     }
 
 
@@ -67,8 +91,6 @@ def dark_colours(shades):
         "line": mix(shades["brand"], (64, 64, 70), 0.8),
         "edge": both(shades["brand"], VISIBLE),
         "brand_text": both(shades["brand"], READABLE),
-        "brand_soft": mix(shades["brand"], (48, 48, 52), 0.75),
-        "accent_soft": mix(shades["accent"], (48, 48, 52), 0.6),
     }
 
 
@@ -105,6 +127,23 @@ def readable(colour, background, ratio):
         if contrast(shade, background) >= ratio:
             return shade
     return end
+
+
+def within(colour, limits):
+    """Mixes the colour with black or white until its contrast ratio with white is in the range."""
+    least, most = limits
+    is_pale = contrast(colour, WHITE) < least
+    for step in range(STEPS + 1):
+        shade = mixed(colour, 0 if is_pale else 255, step)
+        ratio = contrast(shade, WHITE)
+        if ratio >= least if is_pale else ratio <= most:
+            return shade
+    return colour
+
+
+def mixed(colour, end, step):
+    """The colour with a part of black (0) or white (255); every language rounds it alike."""
+    return tuple((one * (STEPS - step) + end * step + STEPS // 2) // STEPS for one in colour)
 
 
 def on(background):

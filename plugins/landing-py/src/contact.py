@@ -6,6 +6,11 @@ from urllib.parse import quote
 
 from sitewright import Order
 
+from title import at_word
+
+MAX_LABEL = 41
+"""Maximum length of the label of a button, in characters, with its ellipsis."""
+
 
 @dataclass
 class Link:
@@ -59,11 +64,12 @@ def contact(order: Order, lang) -> Contacts:
     actions = {"whatsapp": whatsapp, "form": form, "book_online": book}
     ways = [way for way in [actions.get(order.primary_cta), phone, whatsapp, email] if way]
     wanted = ways[0]
-    first = Link(wanted.href, (order.cta_text or "").strip()[:40] or wanted.label)
+    own = " ".join((order.cta_text or "").split())
+    first = Link(wanted.href, at_word(own, MAX_LABEL) or wanted.label)
     others = [whatsapp, email] if wanted is phone else [phone, whatsapp, email]
     second = next((way for way in others if way and way is not wanted), None)
     place = lang.place(order.primary_city, order.state)
-    lines, networks = address_lines(order), social(order)
+    lines, networks = address_lines(order, lang), social(order)
     more = links(order, words, [first, second])
     return Contacts(
         first, second, more, phone, whatsapp, email, lines, place, networks, posts_to, notes
@@ -85,16 +91,30 @@ def links(order, words, shown):
     ]
 
 
-def address_lines(order):
-    """The lines of the address, followed by the part of the city and the postal code if none of
-    them has it.
+def address_lines(order, lang):
+    """The lines of the address, followed by the part of the city, the postal code, the city and
+    the state if none of them has it.
     """
     lines = lines_of(order.business_address)
     part = (order.neighborhood or "").strip() if lines else ""
     for more in [part, (order.postal_code or "").strip()]:
         if more and not any(more in line for line in lines):
             lines.append(more)
-    return lines
+
+    def unless(text):
+        return None if text and any(has_words(line, text) for line in lines) else text
+
+    town = lang.place(unless(order.primary_city), unless(order.state))
+    return [*lines, town] if town else lines
+
+
+def has_words(line, text):
+    """Whether a line has a text, in any case, and not as a part of a Latin word: "FL" in "Floor"."""
+    latin = "[a-z0-9\u00c0-\u024f]"
+    part = text.strip().lower()
+    before = f"(?<!{latin})" if re.match(latin, part) else ""
+    behind = f"(?!{latin})" if re.search(f"{latin}$", part) else ""
+    return re.search(before + re.escape(part) + behind, line.lower()) is not None
 
 
 def lines_of(text):

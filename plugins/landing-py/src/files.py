@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app_icons import app_icons
 from card import card
-from colours import colours, dark_colours, properties
+from colours import colours, dark_colours, drawn_colours, properties
 from contact import safe_url
 from legal import imprint_page, legal_pages, privacy_page
 from page import icon, not_found, page
@@ -46,9 +46,11 @@ def files(order, copy, contacts, lang) -> list[tuple[str, str | bytes]]:
 
 def style_sheet(shades):
     dark = properties(dark_colours(shades))
+    drawn = properties(drawn_colours(shades))
     return (
         f":root {{\n  color-scheme: light dark;\n{properties(shades)}}}\n"
-        f"@media (prefers-color-scheme: dark) {{\n:root {{\n{dark}}}\n}}\n{STYLE}"
+        f"@media (prefers-color-scheme: dark) {{\n:root {{\n{dark}}}\n}}\n"
+        f".art {{\n{drawn}}}\n{STYLE}"
     )
 
 

@@ -297,7 +297,7 @@ def form(contacts, words):
 
 
 def details(order, contacts, words):
-    lines = [line for line in [*contacts.address, contacts.place] if line]
+    lines = contacts.address
     address = isolated(lines, html(t"<br>"))
     names = isolated(order.service_areas, words.comma)
     areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{names}</dd>")

@@ -21,6 +21,9 @@ def title(business: str, own: str) -> str:
         return f"{name} · {part}"
     short = at_word(own, MAX_TITLE // 2)
     rest = at_word(name, MAX_TITLE - len(short) - 3)
+    # Two halves of texts say less than the whole name.
+    if rest != name and short != own and len(name) <= MAX_TITLE:
+        return name
     return f"{rest} · {short}" if rest and short else at_word(name or own, MAX_TITLE)
 
 

@@ -25,7 +25,15 @@ from sitewright import Order, Person, Photo, Post, Price, Testimonial  # noqa: E
 from app_icons import ICONS, LETTERS, MARK, app_icons, drawing, letter_of  # noqa: E402
 from art import DRAWINGS, drawing_of  # noqa: E402
 from card import crc  # noqa: E402
-from colours import colours, contrast, dark_colours, parse  # noqa: E402
+from colours import (  # noqa: E402
+    DRAWN,
+    colours,
+    contrast,
+    dark_colours,
+    drawn_colours,
+    hex_of,
+    parse,
+)
 from contact import contact  # noqa: E402
 from files import files, top_of  # noqa: E402
 from hours import rows  # noqa: E402
@@ -187,6 +195,11 @@ class Pages(unittest.TestCase):
                 "Honoraires",
                 "Cabinet d'Aubigné-Lefèvre & Associés… · Honoraires",
             ),
+            (
+                "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+                "Agence immobilière de caractère à Tours et en Touraine",
+                "Cabinet d'Aubigné-Lefèvre & Associés, Transactions",
+            ),
         ]:
             self.assertEqual(title(name, own), expected)
         for name in [1, 30, 50, 55, 56, 57, 59, 60, 200]:
@@ -266,6 +279,9 @@ class Pages(unittest.TestCase):
             ("other", "Veterinary clinic", "pets"), ("other", "KFZ-Meisterbetrieb", "car"),
             ("other", "Jardin d’enfants", "school"), ("other", "Zahnärztin", "dentist"),
             ("other", "عيادة أسنان", "dentist"), ("other", "נדל״ן", "real-estate"),
+            ("restaurant", "Bakery & café", "bakery"), ("restaurant", "Music bar", "restaurant"),
+            ("other", "Yoga studio", "yoga"), ("other", "Music school", "music"),
+            ("other", "Roofing", "real-estate"), ("other", "Taco truck", "restaurant"),
             ("other", "中華料理・寿司", "restaurant"), ("other", "Carpentry", "general"),
             ("other", "Retro-computing repair — 💾", "general"), ("general", None, "general"),
         ]:
@@ -278,14 +294,46 @@ class Pages(unittest.TestCase):
         self.assertIn('aria-hidden="true"', art)
         self.assertIn('width="320" height="320"', art)
         self.assertNotRegex(art, r"<b>|&|href|style=|url\(")
-        # A size and a colour of both schemes for each class of a drawing.
+        # A size, and a colour of its own, for each class of a drawing.
         style = site("en")["style.css"]
         for svg in DRAWINGS["svg"].values():
             for name in re.findall('class="([^"]*)"', svg):
                 self.assertRegex(style, rf"\.{name}[, {{]")
+        drawn = re.search(r"\n\.art \{\n([^}]*)\}", style)[1]
         for name in re.findall(r"(?:fill|stroke): var\((--[a-z-]*)\)", style):
-            self.assertEqual(style.count(f"  {name}: #"), 2, name)
+            self.assertIn(f"  {name}: #", drawn)
         self.assertRegex(style, r"\.art \{[^}]*max-width: 16rem")
+
+    def test_the_shapes_of_a_drawing_can_be_told_apart_in_any_colours(self):
+        # The same rows as in the tests of the other templates: primary, secondary, accent of the
+        # order, and of the drawing.
+        for given, expected in [
+            (("#000000", "#000000", "#000000"), ("#535353", "#000000", "#bababa")),
+            (("#ffffff", "#ffffff", "#ffffff"), ("#939393", "#333333", "#d2d2d2")),
+            (("#1b4332", "#f4a261", "#b3261e"), ("#385b4c", "#49311d", "#e3aeab")),
+            (("#0b5fff", "#0a2540", "#ffb703"), ("#0b5fff", "#0a2540", "#ffb703")),
+            (("#ffeb3b", "#777777", "#ffffff"), ("#9f9325", "#363636", "#d2d2d2")),
+            (("#0f1424", "#101010", "#fde047"), ("#515560", "#101010", "#eacf42")),
+        ]:
+            primary, secondary, accent = given
+            order = Order(
+                id="1",
+                locale="en",
+                business_name="x",
+                primary_color=primary,
+                secondary_color=secondary,
+                accent_color=accent,
+            )
+            drawn = drawn_colours(colours(order))
+            names = ("brand", "second", "accent")
+            self.assertEqual(tuple(hex_of(drawn[name]) for name in names), expected)
+            for one, other in [
+                ("brand", "paper"), ("brand", "brand_soft"), ("accent", "brand"),
+                ("accent", "paper"), ("accent", "deep"), ("second", "brand"), ("deep", "brand"),
+                ("second", "accent"), ("second", "paper"),
+            ]:
+                at = f"{given}: {one} on {other}"
+                self.assertGreaterEqual(contrast(drawn[one], drawn[other]), DRAWN, at)
 
     def test_text_is_readable_and_a_button_visible_in_any_colour_light_and_dark(self):
         for primary in ["#ffffff", "#000000", "#ffff00", "#0b5fff", "#777777", "#b3261e"]:
@@ -300,6 +348,47 @@ class Pages(unittest.TestCase):
                 self.assertGreaterEqual(contrast(shades["on_brand"], shades["brand"]), 4.5)
                 for text in ["on_deep", "accent_on_deep"]:
                     self.assertGreaterEqual(contrast(shades[text], shades["deep"]), 4.5, primary)
+
+
+class Contact(unittest.TestCase):
+    def test_the_address_names_each_place_once(self):
+        for address, city, state, expected in [
+            ("Müllerstr. 12, 80469 München", "München", None, ["Müllerstr. 12, 80469 München"]),
+            ("MÜLLERSTR. 12, MÜNCHEN", "München", "Bayern", ["MÜLLERSTR. 12, MÜNCHEN", "Bayern"]),
+            ("Floor 2, 12 Quay St", "Tampa", "FL", ["Floor 2, 12 Quay St", "Tampa, FL"]),
+            ("12 Quay St\nTampa, FL 33602", "Tampa", "FL", ["12 Quay St", "Tampa, FL 33602"]),
+            ("東京都渋谷区1-2", "渋谷区", "東京都", ["東京都渋谷区1-2"]),
+            (None, "Tampa", "FL", ["Tampa, FL"]),
+        ]:
+            order = Order(
+                id="1",
+                locale="en",
+                business_name="x",
+                business_phone="+1 (555) 010-3301",
+                business_address=address,
+                primary_city=city,
+                state=state,
+            )
+            self.assertEqual(contact(order, language("en")).address, expected)
+
+    def test_the_label_of_a_button_is_cut_at_a_word(self):
+        for text, expected in [
+            (" Call  us ", "Call us"),
+            ("x" * 40, "x" * 40),
+            (
+                "Agende sua avaliação gratuita com a nossa equipe",
+                "Agende sua avaliação gratuita com a…",
+            ),
+            ("  ", language("en").words.call),
+        ]:
+            order = Order(
+                id="1",
+                locale="en",
+                business_name="x",
+                business_phone="+1 (555) 010-3301",
+                cta_text=text,
+            )
+            self.assertEqual(contact(order, language("en")).first.label, expected)
 
 
 CONTENT = {

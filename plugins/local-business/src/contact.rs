@@ -160,13 +160,12 @@ impl Contact {
             first.label = crate::copy::cut(text, 40);
         }
         let address = address_lines(order);
+        let is_new = |city: &String| !address.iter().any(|line| line.contains(city.as_str()));
+        let city = order.primary_city.clone().filter(is_new);
         let place = [
             std::slice::from_ref(&order.business_name),
             address.as_slice(),
-            &[order.primary_city.clone(), order.state.clone()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>(),
+            &[city, order.state.clone()].into_iter().flatten().collect::<Vec<_>>(),
         ];
         let map = (!address.is_empty()).then(|| {
             format!(

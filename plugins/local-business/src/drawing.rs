@@ -24,9 +24,11 @@ pub enum Drawing {
     Hair,
     Health,
     Hotel,
+    Music,
     Pets,
     Photo,
     School,
+    Yoga,
     /// A shop, for all other trades.
     General,
 }
@@ -34,7 +36,7 @@ pub enum Drawing {
 /// Parts of the customer's words for a trade, in lower case and without accents. A Latin one of
 /// fewer than five letters is a whole word. The first drawing that has one counts: a veterinary
 /// clinic is no clinic.
-const TRADES: [(Drawing, &[&str]); 18] = [
+const TRADES: [(Drawing, &[&str]); 20] = [
     (
         Drawing::Pets,
         &[
@@ -59,6 +61,24 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "動物",
         ],
     ),
+    (
+        Drawing::Music,
+        &[
+            "music",
+            "musik",
+            "musique",
+            "guitar",
+            "piano",
+            "klavier",
+            "violin",
+            "singing",
+            "موسيق",
+            "מוזיק",
+            "音楽",
+            "ピアノ",
+        ],
+    ),
+    (Drawing::Yoga, &["yoga", "pilates", "meditat", "wellness", "massage", "يوغا", "יוגה", "ヨガ"]),
     (
         Drawing::School,
         &[
@@ -132,8 +152,6 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "gym",
             "fitness",
             "crossfit",
-            "yoga",
-            "pilates",
             "academia",
             "ginasi",
             "gimnasi",
@@ -143,10 +161,8 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "musculation",
             "رياضي",
             "כושר",
-            "יוגה",
             "スポーツジム",
             "フィットネス",
-            "ヨガ",
         ],
     ),
     (
@@ -315,6 +331,12 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "biergarten",
             "traiteur",
             "steakhouse",
+            "taco",
+            "tacos",
+            "taqueria",
+            "burger",
+            "kebab",
+            "food truck",
             "مطعم",
             "מסעד",
             "פיצ",
@@ -356,6 +378,15 @@ const TRADES: [(Drawing, &[&str]); 18] = [
             "inmobiliari",
             "immobili",
             "makler",
+            "roof",
+            "roofs",
+            "roofing",
+            "roofer",
+            "telhad",
+            "tejado",
+            "couvreur",
+            "toiture",
+            "dachdeck",
             "عقار",
             "נדלן",
             "נדל ן",
@@ -423,7 +454,10 @@ const TRADES: [(Drawing, &[&str]); 18] = [
 impl Drawing {
     /// The drawing of an order.
     pub fn of(order: &Order) -> Drawing {
+        let own = || Drawing::named(order.custom_niche.as_deref().unwrap_or_default());
         match order.niche {
+            // The niche that is nearest to a bakery or a café.
+            Niche::Restaurant if own() == Drawing::Bakery => Drawing::Bakery,
             Niche::Restaurant => Drawing::Restaurant,
             Niche::Lawyer => Drawing::Lawyer,
             Niche::Dentist => Drawing::Dentist,
@@ -432,9 +466,7 @@ impl Drawing {
             Niche::Electrician => Drawing::Electrician,
             Niche::Landscaping => Drawing::Landscaping,
             Niche::Cleaning => Drawing::Cleaning,
-            Niche::General | Niche::Other => {
-                Drawing::named(order.custom_niche.as_deref().unwrap_or_default())
-            }
+            Niche::General | Niche::Other => own(),
         }
     }
 
@@ -471,9 +503,11 @@ impl Drawing {
             Drawing::Hair => include_str!("../art/hair.svg"),
             Drawing::Health => include_str!("../art/health.svg"),
             Drawing::Hotel => include_str!("../art/hotel.svg"),
+            Drawing::Music => include_str!("../art/music.svg"),
             Drawing::Pets => include_str!("../art/pets.svg"),
             Drawing::Photo => include_str!("../art/photo.svg"),
             Drawing::School => include_str!("../art/school.svg"),
+            Drawing::Yoga => include_str!("../art/yoga.svg"),
             Drawing::General => include_str!("../art/general.svg"),
         }
     }
@@ -513,6 +547,12 @@ mod tests {
             ("Frisör", Drawing::Hair),
             ("נדל״ן", Drawing::RealEstate),
             ("中華料理", Drawing::Restaurant),
+            ("Yoga studio", Drawing::Yoga),
+            ("Music school", Drawing::Music),
+            ("Escola de música", Drawing::Music),
+            ("Roofing", Drawing::RealEstate),
+            ("Dachdeckerei", Drawing::RealEstate),
+            ("Taco truck", Drawing::Restaurant),
             ("Carpentry", Drawing::General),
             ("Retro-computing repair — 💾", Drawing::General),
             ("", Drawing::General),

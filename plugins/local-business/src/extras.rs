@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sitewright_order::{Niche, Order, Tone};
+use sitewright_order::{Color, Niche, Order, Tone};
 
 use crate::app_icon::recolored;
 use crate::header::{Header, narrower};
@@ -18,7 +18,7 @@ pub fn stylesheet(palette: &Palette, order: &Order, header: Header) -> String {
     format!(
         ":root {{\n  color-scheme: light dark;\n{}  --display: {};\n  --header: {}rem;\n}}\n\n\
          {}\n{}",
-        properties(palette),
+        properties(&palette.properties()),
         display_font(order),
         header.max,
         dark(palette),
@@ -26,28 +26,18 @@ pub fn stylesheet(palette: &Palette, order: &Order, header: Header) -> String {
     )
 }
 
-/// The colours for readers who prefer a dark screen. Drawings keep the light ones.
+/// The colours for readers who prefer a dark screen, and those of drawings, which stay.
 fn dark(palette: &Palette) -> String {
-    let drawings = [
-        ("paper", palette.paper),
-        ("card", palette.card),
-        ("brand-soft", palette.brand_soft),
-        ("accent-soft", palette.accent_soft),
-    ];
-    let mut text = String::new();
-    for (name, color) in drawings {
-        // Writing to a `String` cannot fail.
-        let _written = write!(text, " --{name}: {color};");
-    }
     format!(
-        "@media (prefers-color-scheme: dark) {{\n:root {{\n{}}}\n.art {{{text} }}\n}}\n",
-        properties(&palette.dark())
+        "@media (prefers-color-scheme: dark) {{\n:root {{\n{}}}\n}}\n.art {{\n{}}}\n",
+        properties(&palette.dark().properties()),
+        properties(&palette.drawn())
     )
 }
 
-fn properties(palette: &Palette) -> String {
+fn properties(colors: &[(&'static str, Color)]) -> String {
     let mut text = String::new();
-    for (name, color) in palette.properties() {
+    for (name, color) in colors {
         // Writing to a `String` cannot fail.
         let _written = writeln!(text, "  --{name}: {color};");
     }

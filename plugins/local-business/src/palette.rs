@@ -12,6 +12,19 @@ pub const READABLE: f64 = 4.5;
 /// Minimum contrast ratio of the outline of a control: WCAG 2.x, criterion 1.4.11.
 pub const VISIBLE: f64 = 3.0;
 
+/// Contrast ratio with white of the large areas of a drawing, least and most. The other shades of
+/// a drawing are lighter or darker, so that its shapes can be told apart in any brand's colours.
+const DRAWN_AREA: (f64, f64) = (3.0, 8.0);
+/// The same of the dark parts of a drawing: 1.5 times that of the darkest area, without an upper
+/// limit (that of black is 21).
+const DRAWN_DARK: (f64, f64) = (12.0, 22.0);
+/// The same of an accent beside an area that it does not contrast with.
+const DRAWN_BRIGHT: (f64, f64) = (1.5, 2.0);
+/// Minimum contrast ratio of the shapes of a drawing that touch.
+pub const DRAWN: f64 = 1.5;
+/// The number of steps in which a colour of a drawing becomes lighter or darker.
+const STEPS: u16 = 40;
+
 /// Every colour of the site. `on_x` is the colour of text on `x`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Palette {
@@ -195,6 +208,29 @@ impl Palette {
         pairs
     }
 
+    /// Custom properties of drawings, as in [`properties`](Self::properties). A drawing keeps its
+    /// colours for readers who prefer a dark screen.
+    ///
+    /// The brand's colours are made lighter or darker until the shapes that touch can be told
+    /// apart (contrast [`DRAWN`]): a drawing in black alone would be a black square. `landing-js`
+    /// and `landing-py` have the same rules.
+    pub fn drawn(&self) -> [(&'static str, Color); 8] {
+        let brand = within(self.brand, DRAWN_AREA);
+        let accent = within(self.accent, (DRAWN_BRIGHT.0, DRAWN_AREA.1));
+        let accent =
+            if contrast(accent, brand) < DRAWN { within(accent, DRAWN_BRIGHT) } else { accent };
+        [
+            ("brand", brand),
+            ("second", within(self.second, DRAWN_DARK)),
+            ("deep", within(self.deep, DRAWN_DARK)),
+            ("accent", accent),
+            ("brand-soft", self.brand_soft),
+            ("accent-soft", self.accent_soft),
+            ("card", self.card),
+            ("paper", self.paper),
+        ]
+    }
+
     /// Custom properties of the stylesheet: name without the leading `--`, and colour.
     pub fn properties(&self) -> [(&'static str, Color); 23] {
         [
@@ -297,6 +333,28 @@ fn readable(color: Color, backgrounds: &[Color], ratio: f64) -> Color {
         shade = from_lch(light, chroma, hue);
     }
     shade
+}
+
+/// Mixes the colour with black or white until its contrast ratio with white is in the range.
+fn within(color: Color, (least, most): (f64, f64)) -> Color {
+    let white = Color { r: 255, g: 255, b: 255 };
+    let is_pale = contrast(color, white) < least;
+    let fits = |shade: &Color| {
+        let ratio = contrast(*shade, white);
+        if is_pale { ratio >= least } else { ratio <= most }
+    };
+    let end = if is_pale { 0 } else { 255 };
+    (0..=STEPS).map(|step| mixed(color, end, step)).find(fits).unwrap_or(color)
+}
+
+/// The colour with a part of black (0) or white (255), in [`STEPS`]. In whole numbers, so that the
+/// other languages round alike.
+fn mixed(color: Color, end: u16, step: u16) -> Color {
+    let mix = |channel: u8| {
+        let sum = u16::from(channel) * (STEPS - step) + end * step;
+        u8::try_from((sum + STEPS / 2) / STEPS).unwrap_or(u8::MAX)
+    };
+    Color { r: mix(color.r), g: mix(color.g), b: mix(color.b) }
 }
 
 /// Lightness (0 to 1), chroma and hue (degrees) in OKLCH, in which equal steps look equal.

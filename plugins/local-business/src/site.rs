@@ -137,8 +137,9 @@ impl<'a> Site<'a> {
         if address.is_none() {
             notes.push(Note {
                 code: "no-site-address",
-                message: "the site has no `sitemap.xml`, no `robots.txt` and no canonical links, \
-                          because the order has no `site_url`; add one and generate again"
+                message: "the site has no `sitemap.xml`, no `robots.txt`, no canonical links and \
+                          no card for previews of links, because the order has no `site_url`; \
+                          add one and generate again"
                     .to_owned(),
             });
         }
@@ -366,13 +367,26 @@ impl<'a> Site<'a> {
         if self.order.niche == Niche::Restaurant { self.words.menu } else { self.words.services }
     }
 
+    /// What the title of the home page says beside the business's name if its own title does not
+    /// fit: "Home" tells a reader of search results nothing.
+    fn home_label(&self) -> Option<&str> {
+        let name = self.order.business_name.to_lowercase();
+        let says_more = |text: &&str| {
+            let fits = (1..=title::MAX / 2).contains(&text.chars().count());
+            fits && !name.contains(&text.to_lowercase())
+        };
+        let city = self.order.primary_city.as_deref();
+        [Some(self.trade.as_str()), city].into_iter().flatten().map(str::trim).find(says_more)
+    }
+
     fn frame(&self, page: &'a Page, copy: &'a Copy) -> Result<Frame<'_>, RenderError> {
         let name = &self.order.business_name;
         let intro = copy.intro();
         let mut f = self.bare_frame(page);
         // Several pages may have no subject but their name, which tells them apart.
         let subject = if page.kind == Kind::Custom { &page.label } else { &intro.title };
-        f.title = title::of(name, subject, &page.label);
+        let label = self.home_label().filter(|_| page.kind == Kind::Home);
+        f.title = title::of(name, subject, label.unwrap_or(&page.label));
         f.description = &intro.description;
         let mut structured = Vec::new();
         if matches!(page.kind, Kind::Home | Kind::Contact) {

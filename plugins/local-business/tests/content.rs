@@ -99,6 +99,10 @@ fn all_typed_content_is_shown_in_every_language_with_any_pages() {
             for link in links {
                 assert!(source.contains(&format!("href=\"{link}\"")), "{at}: {link}");
             }
+            for rest in source.split("/maps/search/").skip(1) {
+                let query = rest.split('"').next().unwrap_or_default();
+                assert!(query.matches("Itu").count() < 2, "{at}: {query}");
+            }
             let words = language.words();
             let texts = [
                 "Forno & lenha",

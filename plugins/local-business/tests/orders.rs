@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use common::{ORDERS, order, real_order, site_of};
 use local_business::LocalBusiness;
+use local_business::drawing::Drawing;
 use local_business::language::Language;
 use scraper::{Html, Selector};
 use sitewright_sdk::ai::Role;
@@ -747,4 +748,14 @@ fn f1_no_typed_page_name_becomes_an_unsafe_path() {
 fn the_same_order_gives_the_same_bytes() {
     let order = order("01-restaurant-ptbr-full", "pt-BR");
     assert_eq!(site_of(&order).files, site_of(&order).files);
+}
+
+#[test]
+fn a_bakery_with_the_niche_of_a_restaurant_has_its_own_drawing() {
+    for (order, expected) in [
+        (real_order("n09-bakery-engb"), Drawing::Bakery),
+        (order("01-restaurant-ptbr-full", "pt-BR"), Drawing::Restaurant),
+    ] {
+        assert_eq!(Drawing::of(&order), expected, "{}", order.business_name);
+    }
 }

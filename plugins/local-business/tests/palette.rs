@@ -1,13 +1,41 @@
 //! Text is readable for any colours of an order.
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-use local_business::palette::{Palette, READABLE, VISIBLE, contrast};
+use std::collections::HashMap;
+
+use local_business::palette::{DRAWN, Palette, READABLE, VISIBLE, contrast};
 use proptest::prelude::*;
 use sitewright_sdk::order::Color;
 
 fn check(palette: &Palette) -> Result<(), TestCaseError> {
     check_one(palette)?;
+    check_drawn(palette)?;
     check_one(&palette.dark())
+}
+
+/// Shapes of drawings that touch can be told apart.
+fn check_drawn(palette: &Palette) -> Result<(), TestCaseError> {
+    let drawn: HashMap<&str, Color> = palette.drawn().into_iter().collect();
+    for (one, other) in [
+        ("brand", "card"),
+        ("brand", "brand-soft"),
+        ("accent", "brand"),
+        ("accent", "card"),
+        ("accent", "deep"),
+        ("second", "brand"),
+        ("deep", "brand"),
+        ("second", "accent"),
+        ("second", "card"),
+    ] {
+        let ratio = contrast(drawn[one], drawn[other]);
+        prop_assert!(
+            ratio >= DRAWN,
+            "{one} {} on {other} {}: contrast {ratio:.2}",
+            drawn[one],
+            drawn[other]
+        );
+    }
+    Ok(())
 }
 
 fn check_one(palette: &Palette) -> Result<(), TestCaseError> {
@@ -75,6 +103,26 @@ fn colours_of_the_order_are_kept_and_text_is_readable() {
             (palette.brand, palette.second, palette.accent),
             (color(brand), color(second), color(accent))
         );
+    }
+}
+
+/// `landing-js` and `landing-py` have these rows too: primary, secondary, accent of the order, and
+/// of the drawing.
+#[test]
+fn a_drawing_has_colours_of_its_own() {
+    for (given, expected) in [
+        (["#000000", "#000000", "#000000"], ["#535353", "#000000", "#bababa"]),
+        (["#ffffff", "#ffffff", "#ffffff"], ["#939393", "#333333", "#d2d2d2"]),
+        (["#1b4332", "#f4a261", "#b3261e"], ["#385b4c", "#49311d", "#e3aeab"]),
+        (["#0b5fff", "#0a2540", "#ffb703"], ["#0b5fff", "#0a2540", "#ffb703"]),
+        (["#ffeb3b", "#777777", "#ffffff"], ["#9f9325", "#363636", "#d2d2d2"]),
+        (["#0f1424", "#101010", "#fde047"], ["#515560", "#101010", "#eacf42"]),
+    ] {
+        let [brand, second, accent] = given.map(|text| text.parse::<Color>().unwrap());
+        let palette = Palette::from_colors(brand, Some(second), Some(accent));
+        let drawn: HashMap<&str, Color> = palette.drawn().into_iter().collect();
+        let shades = ["brand", "second", "accent"].map(|name| drawn[name].to_string());
+        assert_eq!(shades, expected);
     }
 }
 

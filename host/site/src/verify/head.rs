@@ -294,10 +294,21 @@ impl PageCheck<'_> {
             self.add(Rule::AppIcon, None, None, message);
         }
         if !head.preview {
-            let message = message!(
-                "the entry page has no image for previews in chats and social networks; put \
-                 `<meta property=\"og:image\" …>` into its head"
-            );
+            // Without the site's address, a template can name no picture of its own: networks take
+            // whole addresses only.
+            let message = if head.canonical {
+                message!(
+                    "the entry page has no image for previews in chats and social networks; put \
+                     `<meta property=\"og:image\" …>` into its head"
+                )
+            } else {
+                message!(
+                    "the entry page has no image for previews in chats and social networks, which \
+                     needs the address of the site; add `site_url` or a photo to the order and \
+                     generate again, or put `<meta property=\"og:image\" …>` into the template's \
+                     head"
+                )
+            };
             self.add(Rule::PreviewImage, None, None, message);
         }
     }

@@ -566,6 +566,15 @@ fn the_entry_page_is_for_search_engines_and_previews() {
     let bare = rules(&verify(&files, &options()).unwrap().warnings);
     assert!(bare.contains(&Rule::Icon) && bare.contains(&Rule::PreviewImage), "{bare:?}");
     assert!(bare.contains(&Rule::AppIcon), "{bare:?}");
+    for (head, needs_address) in
+        [("<link rel='canonical' href='https://padaria.example/'>", false), ("", true)]
+    {
+        files.insert(path("index.html"), page(head, "").into_bytes());
+        let warnings = verify(&files, &options()).unwrap().warnings;
+        let warning = warnings.iter().find(|warning| warning.rule == Rule::PreviewImage).unwrap();
+        let message = warning.message.as_str();
+        assert_eq!(message.contains("`site_url`"), needs_address, "{message}");
+    }
     for icon in [
         "<link rel=\"apple-touch-icon\" href=\"img/pao.png\">",
         "<link rel=\"manifest\" href=\"site.webmanifest\">",
