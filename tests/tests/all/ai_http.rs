@@ -395,8 +395,11 @@ fn each_way_to_fail_is_told_whole(when: When) {
         let answer = case.answer.clone();
         let hangs = matches!(answer, Answer::Hang);
         let server = server(move |call| if when.is(call) { answer.clone() } else { Answer::Good });
-        let more = if hangs { "call_ms = 1500" } else { "" };
-        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), more));
+        // Of concurrent calls the breaker would reject those that begin after the failure, and the
+        // template may return either.
+        let breaker = "breaker.failures = 0";
+        let more = if hangs { format!("call_ms = 1500\n{breaker}") } else { breaker.to_owned() };
+        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), &more));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, &name);
 
