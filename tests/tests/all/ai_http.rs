@@ -369,13 +369,16 @@ impl When {
         }
     }
 
-    /// The call's route goes to `local`, the other one to `steady`.
+    /// The call's route goes to `local`, the other one to `steady`. Without a breaker: of concurrent
+    /// calls it would reject those that begin after the failure, and the template may return either.
     fn configuration(self, local: &str, steady: &str, more: &str) -> String {
+        const NO_BREAKER: &str = "breaker.failures = 0";
         let routes = match self {
             When::First => routes(&["local"], &["steady"]),
             When::Later => routes(&["steady"], &["local"]),
         };
-        provider("local", local, more) + &provider("steady", steady, "") + &routes
+        let more = format!("{NO_BREAKER}\n{more}");
+        provider("local", local, &more) + &provider("steady", steady, NO_BREAKER) + &routes
     }
 }
 
@@ -395,11 +398,8 @@ fn each_way_to_fail_is_told_whole(when: When) {
         let answer = case.answer.clone();
         let hangs = matches!(answer, Answer::Hang);
         let server = server(move |call| if when.is(call) { answer.clone() } else { Answer::Good });
-        // Of concurrent calls the breaker would reject those that begin after the failure, and the
-        // template may return either.
-        let breaker = "breaker.failures = 0";
-        let more = if hangs { format!("call_ms = 1500\n{breaker}") } else { breaker.to_owned() };
-        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), &more));
+        let more = if hangs { "call_ms = 1500" } else { "" };
+        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), more));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, &name);
 
