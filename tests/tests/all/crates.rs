@@ -390,8 +390,8 @@ fn every_example_in_a_comment_is_compiled() {
         else {
             continue;
         };
-        // Cargo looks into every library for examples, which takes seconds for each: those that
-        // have none say `doctest = false`.
+        // `cargo test` looks into a library for examples unless it says `doctest = false`, which takes
+        // seconds for each.
         if library.doctest {
             compiled += 1;
         } else {
