@@ -509,7 +509,14 @@ const ALWAYS_OPEN: [&str; 27] = [
 
 /// Whether the folded text of an order says that the business is open around the clock.
 pub(crate) fn is_always_open(order: &str) -> bool {
-    ALWAYS_OPEN.iter().any(|part| order.contains(part))
+    ALWAYS_OPEN.iter().any(|part| {
+        order.match_indices(*part).any(|(at, found)| {
+            let before = order[..at].chars().next_back();
+            let behind = order[at + found.len()..].chars().next();
+            // A part of a longer number is none: `24-7` in the phone number `555-524-7788`.
+            ![before, behind].into_iter().flatten().any(|c| c.is_ascii_digit())
+        })
+    })
 }
 
 static PHRASES: LazyLock<Phrases<Claim>> = LazyLock::new(|| {
@@ -522,4 +529,25 @@ static PHRASES: LazyLock<Phrases<Claim>> = LazyLock::new(|| {
 /// The claims of a folded text, with their places.
 pub(crate) fn claims(folded: &str) -> impl Iterator<Item = (Claim, Range<usize>)> {
     PHRASES.find(folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_says_that_it_is_open_around_the_clock() {
+        for (order, expected) in [
+            ("\n24/7 emergency\n", true),
+            ("\nopen 24h\n", true),
+            ("\nmon-sun 0:00-24:00\n", true),
+            ("\n24 ساعه\n", true),
+            ("\n+1 555-524-7788\n", false),
+            ("\n07:24:005\n", false),
+            ("\nopen 124 hours\n", false),
+            ("\nsince 2024\n", false),
+        ] {
+            assert_eq!(is_always_open(order), expected, "{order:?}");
+        }
+    }
 }

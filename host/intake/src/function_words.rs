@@ -1,5 +1,5 @@
-//! The small words of languages in Latin letters, which no text is without: they tell a language where
-//! names, code and words of several languages look like any.
+//! The small words of languages in Latin letters, which no text is without: they tell a language
+//! where names, code and words of several languages look like any.
 
 use std::collections::HashSet;
 

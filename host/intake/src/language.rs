@@ -133,8 +133,8 @@ impl Texts {
     }
 }
 
-/// The language of a text, if it is certain: that of its small words (`the`, `und`), else that of its
-/// letters. A text full of names and code has the letters of any language.
+/// The language of a text, if it is certain: that of its small words (`the`, `und`), else that of
+/// its letters. A text full of names and code has the letters of any language.
 fn detected(text: &str) -> Option<&'static str> {
     if let Some(language) = function_words::language_of(text) {
         return Some(language);

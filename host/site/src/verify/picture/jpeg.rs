@@ -384,6 +384,17 @@ impl Table {
     }
 }
 
+/// What a code says about the next numbers of a block.
+enum Coded {
+    /// The place of the next one that is not 0.
+    Number(u32),
+    /// The next 16 are 0.
+    Zeros,
+    /// All others are 0. In a progressive picture, so are those of some blocks that follow: the
+    /// bits of their number.
+    End(u32),
+}
+
 /// The bits of a scan, up to the next marker.
 struct Bits<'a> {
     file: &'a [u8],
@@ -504,22 +515,29 @@ impl<'a> Bits<'a> {
         self.skip_first(first)?;
         let mut at = 1;
         while at < 64 {
-            let code = self.code(others)?;
-            let (zeros, length) = (u32::from(code >> 4), u32::from(code & 0xf));
-            if length == 0 {
-                if zeros < 15 {
-                    break;
-                }
-                at += 16;
-                continue;
+            match self.skip_other(at, others)? {
+                Coded::Number(place) => at = place + 1,
+                Coded::Zeros => at += 16,
+                Coded::End(_) => break,
             }
-            at += zeros + 1;
-            if at > 64 {
-                return Err(Trouble::Corrupt);
-            }
-            self.skip(length)?;
         }
         Ok(())
+    }
+
+    /// Reads the next code of a block that is not that of its first number, and skips the number
+    /// behind it. The numbers before `at` were read.
+    fn skip_other(&mut self, at: u32, table: Option<&Table>) -> Result<Coded, Trouble> {
+        let code = self.code(table)?;
+        let (zeros, length) = (u32::from(code >> 4), u32::from(code & 0xf));
+        match (zeros, length) {
+            (15, 0) => Ok(Coded::Zeros),
+            (_, 0) => Ok(Coded::End(zeros)),
+            _ if at + zeros > 63 => Err(Trouble::Corrupt),
+            _ => {
+                self.skip(length)?;
+                Ok(Coded::Number(at + zeros))
+            }
+        }
     }
 
     /// Some numbers of a block for the first time. `run` are the blocks that follow without any.
@@ -536,23 +554,17 @@ impl<'a> Bits<'a> {
         }
         let (mut at, last) = (u32::from(first), u32::from(last));
         while at <= last {
-            let code = self.code(table)?;
-            let (zeros, length) = (u32::from(code >> 4), u32::from(code & 0xf));
-            if length == 0 {
-                if zeros < 15 {
-                    *run = (1_u32 << zeros) - 1 + self.number(zeros)?;
+            match self.skip_other(at, table)? {
+                Coded::Number(place) => {
+                    *is_set |= 1 << place;
+                    at = place + 1;
+                }
+                Coded::Zeros => at += 16,
+                Coded::End(bits) => {
+                    *run = (1_u32 << bits) - 1 + self.number(bits)?;
                     break;
                 }
-                at += 16;
-                continue;
             }
-            at += zeros;
-            if at > 63 {
-                return Err(Trouble::Corrupt);
-            }
-            self.skip(length)?;
-            *is_set |= 1 << at;
-            at += 1;
         }
         Ok(())
     }

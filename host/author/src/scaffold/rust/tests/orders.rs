@@ -25,13 +25,16 @@ fn the_sample_order_becomes_a_page() {
     let mut expected: Vec<String> =
         services.map(|service| format!("<li>{}</li>", text(service))).collect();
     expected.push(format!("<html lang=\"{}\">", text(&order["locale"])));
-    expected.push(text(&order["business_name"]));
+    let name = text(&order["business_name"]);
+    expected.push(name.clone());
     for expected in expected {
         assert!(page.contains(&expected), "{expected} is missing in {page}");
     }
     assert!(run.file("assets/site.css").is_some());
-    assert!(run.text("assets/icon.svg").contains(">G</text>"));
-    assert!(run.text("site.webmanifest").contains("Green Gate Gardens"));
+    let letter: String = name.chars().take(1).flat_map(char::to_uppercase).collect();
+    assert!(as_read(run.text("assets/icon.svg")).contains(&format!(">{letter}</text>")));
+    let manifest: Value = serde_json::from_str(run.text("site.webmanifest")).unwrap();
+    assert_eq!(manifest["name"], order["business_name"]);
 }
 
 #[test]
