@@ -127,6 +127,7 @@ pub use journal::{
 pub use json::{ReplySchema, SchemaError};
 pub use judge::{ReplyJudge, ToJudge};
 pub use known_schemas::KnownSchemas;
+pub use limiter::opens_breakers;
 pub use openai::Dialect;
 pub use probe::Probe;
 pub use prompt::{Part, PartedMessage, delimited};

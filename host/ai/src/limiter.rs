@@ -490,11 +490,7 @@ impl CircuitBreaker {
             return;
         };
         match failure.kind {
-            AiErrorKind::Auth
-            | AiErrorKind::Overloaded
-            | AiErrorKind::Timeout
-            | AiErrorKind::Connection
-            | AiErrorKind::Protocol => {}
+            kind if opens_breakers(kind) => {}
             // Not a sign of the provider's health.
             AiErrorKind::RateLimited | AiErrorKind::Cancelled => {
                 if let State::Open(opened) = &mut *state {
@@ -560,6 +556,19 @@ impl CircuitBreaker {
             opened.probing = false;
         }
     }
+}
+
+/// Whether failures of this kind open circuit breakers: they tell of the provider's health, and not
+/// of one request.
+pub fn opens_breakers(kind: AiErrorKind) -> bool {
+    matches!(
+        kind,
+        AiErrorKind::Auth
+            | AiErrorKind::Overloaded
+            | AiErrorKind::Timeout
+            | AiErrorKind::Connection
+            | AiErrorKind::Protocol
+    )
 }
 
 /// What a call reports that is rejected, and may be let through at `turn`.
