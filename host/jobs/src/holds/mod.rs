@@ -56,6 +56,9 @@ pub(crate) const PARKED_AT_MOST: Duration = Duration::from_secs(15 * 60);
 /// to probe at the distance it had: its release did not last.
 const STABLE_AFTER_MS: i64 = 10 * 60 * 1_000;
 
+/// Finds one order with the label of a tenant, by index on both databases: no label is empty.
+const ANY_TENANT: &str = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
+
 /// What a hold stops.
 #[derive(
     Debug,
@@ -390,9 +393,7 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn has_tenants(&self) -> Result<bool, Error> {
-        // By index on both databases: no label is empty.
-        let sql = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
-        Ok(!self.read("looking for orders of tenants", sql, vec![]).await?.is_empty())
+        Ok(!self.read("looking for orders of tenants", ANY_TENANT, vec![]).await?.is_empty())
     }
 
     /// Sets a hold. Whether it was not set before.
