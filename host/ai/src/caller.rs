@@ -10,7 +10,7 @@ use sitewright_model::ai::{AiErrorKind, Limit, OpenFor};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) order: String,
-    /// The label of whoever the order is for; orders without one are those of one tenant.
+    /// The label of the order's tenant. Orders without one count as those of one tenant.
     pub(super) tenant: Option<String>,
 }
 

@@ -11,8 +11,8 @@
 //! | [`HoldKind::Template`] | the circuit of the template opens | a probe ends otherwise |
 //! | [`HoldKind::Missing`] | a worker that does not have the template gets one of its orders | a live worker has it |
 //!
-//! An operator can set and release each of the first two. A circuit may hold the orders of one
-//! tenant only: [`HoldScope`].
+//! An operator can set and release each of the first two. A circuit, and circuit breakers that are
+//! open for the calls of one tenant, may hold the orders of that tenant only: [`HoldScope`].
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -140,7 +140,7 @@ impl HoldId {
         HoldId { scope, ..self }
     }
 
-    /// Whether both hold the same template or route, whoever's orders they stop.
+    /// Whether both hold the same template or route, of whatever scope.
     pub fn is_of_same(&self, other: &HoldId) -> bool {
         self.kind == other.kind && self.name == other.name
     }
