@@ -100,9 +100,7 @@ impl Failing {
 /// Whether the words or the size of a request may have provoked the failure: the provider has seen
 /// it, and did not refuse the key.
 fn may_be_of_its_words(failure: &AttemptFailure) -> bool {
-    failure.asked
-        && !failure.unconnected
-        && !failure.of_probe
+    failure.may_quote_order()
         && failure.kind != AiErrorKind::Auth
         && failure.limit != Some(Limit::Connect)
 }
