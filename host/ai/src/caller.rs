@@ -10,7 +10,7 @@ use sitewright_model::ai::{AiErrorKind, Limit, OpenFor};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) order: String,
-    /// The label of whoever the order is for; orders without one are those of one tenant.
+    /// The label of the order's tenant. Orders without one count as those of one tenant.
     pub(super) tenant: Option<String>,
 }
 
@@ -100,9 +100,7 @@ impl Failing {
 /// Whether the words or the size of a request may have provoked the failure: the provider has seen
 /// it, and did not refuse the key.
 fn may_be_of_its_words(failure: &AttemptFailure) -> bool {
-    failure.asked
-        && !failure.unconnected
-        && !failure.of_probe
+    failure.may_quote_order()
         && failure.kind != AiErrorKind::Auth
         && failure.limit != Some(Limit::Connect)
 }

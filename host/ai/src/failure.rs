@@ -95,7 +95,7 @@ impl AttemptFailure {
     }
 
     /// Whether its words may repeat what an order sent: not of a probe, nor if nothing was sent.
-    fn may_quote_order(&self) -> bool {
+    pub(super) fn may_quote_order(&self) -> bool {
         self.asked && !self.of_probe && !self.unconnected
     }
 

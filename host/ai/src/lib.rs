@@ -26,12 +26,14 @@
 //! | `error_body`, `error_words`, `in_between`, `compressed` | what is an error, and who sent it? |
 //! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
+//! | `decoding_time` | how much processor time may reading one stream take? |
 //! | `propagation` | which trace does a provider get to know? |
 //! | `reply_check`, `nulls`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
 //!
 //! **Invariant:** this crate does not know wasm, orders or the queue. It gets a request with a
-//! purpose, a deadline, a budget and a journal.
+//! purpose, a deadline, a budget and a journal. Of the order behind them it knows the id and the
+//! label of the tenant, to tell callers apart.
 //!
 //! **Invariant:** adapters are pure functions over bytes; only `transport` sends.
 //!
@@ -127,6 +129,7 @@ pub use journal::{
 pub use json::{ReplySchema, SchemaError};
 pub use judge::{ReplyJudge, ToJudge};
 pub use known_schemas::KnownSchemas;
+pub use limiter::opens_breakers;
 pub use openai::Dialect;
 pub use probe::Probe;
 pub use prompt::{Part, PartedMessage, delimited};

@@ -8,8 +8,8 @@
 //! A breaker counts what tells of the provider's health: not what it says of a request, and not
 //! what one order may have provoked with its words alone. It rejects the calls of the order whose
 //! calls failed; those of all orders of a tenant if calls of two of them have failed; and all calls
-//! if calls of two tenants have, or with a failure that every call would have met. Whoever succeeds
-//! meanwhile closes it.
+//! if calls of two tenants have, or with a failure that every call would have met. Any call that
+//! succeeds meanwhile closes it.
 //!
 //! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
 //! apply meanwhile.
@@ -386,8 +386,8 @@ struct Opened {
 }
 
 impl Opened {
-    /// When a call of this order may be let through as a probe. A call of whoever met the last
-    /// failure waits once more as long if others do.
+    /// When a call of this order may be let through as a probe. While calls of other tenants wait,
+    /// one of the tenant that met the last failure waits twice as long.
     fn turn(&self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> Instant {
         if self.others_wait && is_of_same_tenant(self.met_by.as_ref(), caller) {
             self.until + cool_down
@@ -490,11 +490,7 @@ impl CircuitBreaker {
             return;
         };
         match failure.kind {
-            AiErrorKind::Auth
-            | AiErrorKind::Overloaded
-            | AiErrorKind::Timeout
-            | AiErrorKind::Connection
-            | AiErrorKind::Protocol => {}
+            kind if opens_breakers(kind) => {}
             // Not a sign of the provider's health.
             AiErrorKind::RateLimited | AiErrorKind::Cancelled => {
                 if let State::Open(opened) = &mut *state {
@@ -560,6 +556,19 @@ impl CircuitBreaker {
             opened.probing = false;
         }
     }
+}
+
+/// Whether failures of this kind open circuit breakers: they tell of the provider's health, and not
+/// of one request.
+pub fn opens_breakers(kind: AiErrorKind) -> bool {
+    matches!(
+        kind,
+        AiErrorKind::Auth
+            | AiErrorKind::Overloaded
+            | AiErrorKind::Timeout
+            | AiErrorKind::Connection
+            | AiErrorKind::Protocol
+    )
 }
 
 /// What a call reports that is rejected, and may be let through at `turn`.

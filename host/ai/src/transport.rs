@@ -73,6 +73,12 @@ pub(super) struct Heard {
     pub(super) broke_off: bool,
 }
 
+impl Heard {
+    fn whole(answer: &Answer) -> Self {
+        Heard { bytes: answer.content.len(), broke_off: false }
+    }
+}
+
 /// What an attempt reports while it runs.
 #[derive(Debug)]
 pub(super) struct Live<'a> {
@@ -258,7 +264,7 @@ impl Transport {
         };
         match answer {
             Ok(Some(answer)) => {
-                live.heard = Some(Heard { bytes: answer.content.len(), broke_off: false });
+                live.heard = Some(Heard::whole(&answer));
                 // For the record, should it be no reply.
                 let said = (answer.finish != Some(Finish::Stop))
                     .then(|| wire::beginning_and_end(&answer.content))
@@ -273,6 +279,7 @@ impl Transport {
                     let mut decoder = adapter.decoder(&head);
                     let answer = decoder.push(&body).and_then(|_| decoder.finish());
                     return answer
+                        .inspect(|answer| live.heard = Some(Heard::whole(answer)))
                         .and_then(|answer| answer.judge(&head))
                         .map_err(|failure| failure.of_answer(&head, &body));
                 }
@@ -280,10 +287,9 @@ impl Transport {
                 whole(
                     &http,
                     |http| {
-                        adapter.whole(http).inspect(|answer| {
-                            let bytes = answer.content.len();
-                            live.heard = Some(Heard { bytes, broke_off: false });
-                        })
+                        adapter
+                            .whole(http)
+                            .inspect(|answer| live.heard = Some(Heard::whole(answer)))
                     },
                     |http| adapter.map_error(http),
                 )

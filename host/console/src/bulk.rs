@@ -51,9 +51,6 @@ pub(crate) fn run_in_words(run: &BulkRun) -> String {
     run.selection.as_ref().map_or_else(|| "unknown conditions".to_owned(), selection_in_words)
 }
 
-/// Holds that are named.
-const HOLDS: usize = 10;
-
 /// Asks before many orders are changed, and says what will happen.
 ///
 /// # Errors
@@ -70,7 +67,7 @@ pub fn bulk_preview(frame: &Frame, facts: &BulkPreview) -> Result<String, askama
     let (mut points, remarks) = match is_retry {
         true => (
             points_of_retry(number, facts.queued),
-            remarks_of_retry(facts.is_paused, facts.workers, facts.holds.iter().take(HOLDS)),
+            remarks_of_retry(facts.is_paused, facts.workers, &facts.holds),
         ),
         false => (points_of_cancel(&facts.counts), Vec::new()),
     };

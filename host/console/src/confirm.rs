@@ -11,7 +11,7 @@ use super::address;
 use super::frame::Frame;
 use super::text::{When, both_ends, counted, dollars, short};
 
-/// Holds that are named.
+/// Maximum number of holds that are named.
 const HOLDS: usize = 10;
 
 /// What decides when orders are made that are queued.
@@ -481,9 +481,14 @@ fn waits(queue: &QueueFacts, is_paused: bool) -> Vec<String> {
     if queue.workers == 0 {
         remarks.push("No worker runs: orders wait until one is started.".to_owned());
     }
-    for hold in queue.holds.iter().take(HOLDS) {
-        let reason = both_ends(&hold.reason, 400);
-        remarks.push(format!("{} is held ({reason}): orders that need it wait.", hold.id));
-    }
+    remarks.extend(remarks_of_holds(&queue.holds));
     remarks
+}
+
+/// Which holds stop orders that are queued.
+pub(crate) fn remarks_of_holds(holds: &[Hold]) -> impl Iterator<Item = String> {
+    holds.iter().take(HOLDS).map(|hold| {
+        let reason = both_ends(&hold.reason, 400);
+        format!("{} is held ({reason}): orders that need it wait.", hold.id)
+    })
 }

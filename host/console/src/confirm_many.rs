@@ -3,8 +3,9 @@
 
 use sitewright_jobs::Hold;
 
+use super::confirm::remarks_of_holds;
 use super::frame::Frame;
-use super::text::{both_ends, count, counted};
+use super::text::{count, counted};
 
 /// How many orders at a time such a change is made of, and what stops it.
 pub(crate) const IN_BACKGROUND: &str =
@@ -57,11 +58,7 @@ pub(crate) fn points_of_retry(number: i64, queued: i64) -> Vec<String> {
 }
 
 /// Why orders that are queued again may not be made at once.
-pub(crate) fn remarks_of_retry<'a>(
-    is_paused: bool,
-    workers: usize,
-    holds: impl Iterator<Item = &'a Hold>,
-) -> Vec<String> {
+pub(crate) fn remarks_of_retry(is_paused: bool, workers: usize, holds: &[Hold]) -> Vec<String> {
     let mut remarks = Vec::new();
     if is_paused {
         remarks.push("The queue is paused: they wait until it is resumed.".to_owned());
@@ -69,9 +66,6 @@ pub(crate) fn remarks_of_retry<'a>(
     if workers == 0 {
         remarks.push("No worker runs: they wait until one is started.".to_owned());
     }
-    remarks.extend(holds.map(|hold| {
-        let reason = both_ends(&hold.reason, 400);
-        format!("{} is held ({reason}): orders that need it wait.", hold.id)
-    }));
+    remarks.extend(remarks_of_holds(holds));
     remarks
 }

@@ -49,7 +49,7 @@ pub fn retry(frame: &Frame, facts: &RetryFacts) -> Result<String, askama::Error>
     }
     points.push(IN_BACKGROUND.to_owned());
     points.push("Orders that fail or change after this page are left alone.".to_owned());
-    let mut remarks = remarks_of_retry(facts.is_paused, facts.workers, facts.holds.iter());
+    let mut remarks = remarks_of_retry(facts.is_paused, facts.workers, &facts.holds);
     remarks.extend(facts.unserved.iter().map(|template| {
         let name = short(template, 60);
         format!("No worker has the template {name}: its orders wait for one.")

@@ -4,9 +4,9 @@
 //! River fetches the lowest priority number first and within it the oldest job. Of each tenant up
 //! to 500 jobs of each template have their order's own priority, and as many of orders without a
 //! tenant; further ones are demoted by one and promoted, oldest first, when others leave. A
-//! promoted job is dated anew and comes behind those that have the priority already, whosever they
-//! are. So no order waits for more than those that share its priority, and none is overtaken by all
-//! that come after it. Orders of the lowest priority cannot be demoted.
+//! promoted job is dated anew and comes behind those that have the priority already, of whichever
+//! template and tenant. So no order waits for more than those that share its priority, and none is
+//! overtaken by all that come after it. Orders of the lowest priority cannot be demoted.
 
 use std::collections::HashMap;
 use std::sync::Arc;

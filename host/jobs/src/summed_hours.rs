@@ -373,8 +373,8 @@ impl Database {
         self.write(SUMMING, move |tx| {
             let (by_label, announcement) = (by_label.clone(), announcement.clone());
             Box::pin(async move {
-                // As when the hour was built: whoever changes a row of it from now on waits, and
-                // then takes it out, with these sums.
+                // As when the hour was built: a change of one of its rows waits from now on, and
+                // then takes the hour out, with these sums.
                 let sql = "UPDATE sitewright_summed_hours SET labelled = 1 WHERE subject = 'ai'
                      AND hour = $1 AND built = 1 AND labelled = 0 AND announcement = $2";
                 if tx.execute(sql, args![hour, &announcement]).await? == 0 {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sitewright_ai::opens_breakers;
 use sitewright_jobs::HoldCause;
 use sitewright_model::ai::{AiError, AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
 use sitewright_model::failure::{FailureKind, FailureRecord};
@@ -139,15 +140,7 @@ pub(super) fn is_open_for_all(record: &FailureRecord) -> bool {
 fn has_failed_call(record: &FailureRecord) -> bool {
     let has_failed = |one: &Attempt| {
         let AttemptOutcome::Failed(kind) = one.outcome else { return false };
-        let opens = matches!(
-            kind,
-            AiErrorKind::Auth
-                | AiErrorKind::Overloaded
-                | AiErrorKind::Timeout
-                | AiErrorKind::Connection
-                | AiErrorKind::Protocol
-        );
-        opens && !one.not_sent
+        opens_breakers(kind) && !one.not_sent
     };
     record.ai_calls.iter().any(|call| {
         let is_answered = call.attempts.iter().any(|one| one.outcome == AttemptOutcome::Succeeded);

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use super::circuit::{CircuitSettings, Circuits};
+use super::circuit::{CircuitSettings, Circuits, Opened};
 use super::fault::{self, Fault, MetBy};
 use sitewright_ai::{
     BreakerState, BudgetUnit, Gateway, Journal, JournalEntry, JournalKey, Recalled, Request,
@@ -301,7 +301,7 @@ impl Holds {
             HoldScope::Tenant(_) | HoldScope::NoTenant => self.scope_of(claimed).await,
         };
         let id = of.clone().within(scope);
-        let reason = circuit_reason(&id, fingerprint, record, (opened.alike, opened.of));
+        let reason = circuit_reason(&id, fingerprint, record, &opened);
         Some(self.of_circuit(id, fingerprint, reason))
     }
 
@@ -582,7 +582,8 @@ impl Holds {
         Ok(())
     }
 
-    /// A template whose file was replaced is tried again at once, by whoever waits for it.
+    /// Releases all holds of a template whose file was replaced, also those of single tenants: its
+    /// orders are attempted again at once.
     async fn release_replaced(&self, template: &str) {
         let replaced = HoldId::new(HoldKind::Template, template);
         let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
@@ -703,12 +704,12 @@ fn in_full(record: &FailureRecord) -> Cow<'_, str> {
     }
 }
 
-/// What happened and what to do when a circuit opens: so many of the last attempts failed alike.
+/// What happened and what to do when a circuit opens.
 fn circuit_reason(
     id: &HoldId,
     fingerprint: &str,
     record: &FailureRecord,
-    (alike, of): (usize, usize),
+    Opened { alike, of, .. }: &Opened,
 ) -> String {
     let whose = if id.scope == HoldScope::All { "its" } else { "their" };
     format!(

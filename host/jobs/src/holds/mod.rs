@@ -11,8 +11,8 @@
 //! | [`HoldKind::Template`] | the circuit of the template opens | a probe ends otherwise |
 //! | [`HoldKind::Missing`] | a worker that does not have the template gets one of its orders | a live worker has it |
 //!
-//! An operator can set and release each of the first two. A circuit may hold the orders of one
-//! tenant only: [`HoldScope`].
+//! An operator can set and release each of the first two. A circuit, and circuit breakers that are
+//! open for the calls of one tenant, may hold the orders of that tenant only: [`HoldScope`].
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -55,6 +55,9 @@ pub(crate) const PARKED_AT_MOST: Duration = Duration::from_secs(15 * 60);
 /// A hold that is set again for the same cause within this time of its release by a probe continues
 /// to probe at the distance it had: its release did not last.
 const STABLE_AFTER_MS: i64 = 10 * 60 * 1_000;
+
+/// Finds one order with the label of a tenant, by index on both databases: no label is empty.
+const ANY_TENANT: &str = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
 
 /// What a hold stops.
 #[derive(
@@ -137,7 +140,7 @@ impl HoldId {
         HoldId { scope, ..self }
     }
 
-    /// Whether both hold the same template or route, whoever's orders they stop.
+    /// Whether both hold the same template or route, of whatever scope.
     pub fn is_of_same(&self, other: &HoldId) -> bool {
         self.kind == other.kind && self.name == other.name
     }
@@ -390,9 +393,7 @@ impl Database {
     /// # Errors
     /// If the database fails.
     pub async fn has_tenants(&self) -> Result<bool, Error> {
-        // By index on both databases: no label is empty.
-        let sql = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
-        Ok(!self.read("looking for orders of tenants", sql, vec![]).await?.is_empty())
+        Ok(!self.read("looking for orders of tenants", ANY_TENANT, vec![]).await?.is_empty())
     }
 
     /// Sets a hold. Whether it was not set before.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sitewright_model::time::{millis, now_ms};
 
-use super::{Hold, HoldKind, OwnQueue, over};
+use super::{ANY_TENANT, Hold, HoldKind, OwnQueue, over};
 use crate::coalesced::{json_rows, over_json};
 use crate::database::Database;
 use crate::driver::held_jobs;
@@ -382,9 +382,8 @@ async fn next_probe(tx: &mut Tx, hold: &str, probes: i64) -> Result<Option<Strin
     );
     let Some(row) = tx.optional(longest, args![hold]).await? else { return Ok(None) };
     let (longest, tenant) = (row.text("id")?, row.opt_text("tenant")?);
-    // By index: where no order has a tenant, there is no other one to look for among thousands.
-    let any_tenant = "SELECT 1 AS found FROM sitewright_orders WHERE tenant > '' LIMIT 1";
-    if probes % 2 == 0 || tx.optional(any_tenant, vec![]).await?.is_none() {
+    // Where no order has a tenant, there is no other one to look for among thousands.
+    if probes % 2 == 0 || tx.optional(ANY_TENANT, vec![]).await?.is_none() {
         return Ok(Some(longest));
     }
     let other = sql!(
