@@ -164,7 +164,8 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The text of a reply that is not used, for a record: whole, or its beginning and its end. At most
-/// [`AiError::EXCERPT_BYTES`].
+/// [`AiError::EXCERPT_BYTES`]. It is redacted afterwards: where the text has spaces it is cut at one,
+/// so that no part of a key remains that nobody would know for one.
 pub(super) fn beginning_and_end(text: &str) -> String {
     /// Room for the words between the two.
     const BETWEEN: usize = 64;
@@ -173,7 +174,12 @@ pub(super) fn beginning_and_end(text: &str) -> String {
     }
     let half = (AiError::EXCERPT_BYTES - BETWEEN) / 2;
     let begin = &text[..text.floor_char_boundary(half)];
+    let space = begin.rfind(char::is_whitespace);
+    let space = space.filter(|at| begin.len() - at <= ApiKey::MAX_BYTES);
+    let begin = space.map_or(begin, |at| &begin[..at]);
     let end = &text[text.ceil_char_boundary(text.len() - half)..];
+    let space = end.find(char::is_whitespace).filter(|at| *at <= ApiKey::MAX_BYTES);
+    let end = space.map_or(end, |at| end[at..].trim_start());
     let left_out = text.len() - begin.len() - end.len();
     join_halves(format!("{begin}\n[{left_out} bytes left out]\n{end}"))
 }
@@ -185,4 +191,25 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
         &body[..body.len().min(AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES)],
     );
     (!text.trim().is_empty()).then(|| text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_is_cut_where_the_middle_of_a_text_is_left_out() {
+        let word = "k".repeat(100);
+        let text = vec![word.as_str(); 200].join(" ");
+        let kept = beginning_and_end(&text);
+        assert!(kept.len() <= AiError::EXCERPT_BYTES && kept.contains("bytes left out]"), "{kept}");
+        let words = kept.split_whitespace().filter(|kept| kept.starts_with("kk"));
+        let (mut count, mut others) = (0, Vec::new());
+        words.for_each(|kept| if kept == word { count += 1 } else { others.push(kept) });
+        assert!(count > 10 && others.is_empty(), "{count}, {others:?}");
+        // Without spaces, as in Japanese, it is cut at its characters.
+        let kept = beginning_and_end(&"あ".repeat(10_000));
+        assert!(kept.starts_with('あ') && kept.ends_with('あ'), "{kept}");
+        assert!(kept.len() > AiError::EXCERPT_BYTES - 128, "{}", kept.len());
+    }
 }
