@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sitewright_model::failure::FailureKind;
 use sitewright_runtime::plugin::{
@@ -31,6 +31,31 @@ fn why(loaded: Result<Template, TemplateError>) -> String {
     let Err(error) = loaded else { panic!("it was loaded") };
     let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
     causes.join(": ")
+}
+
+/// What a template is not loaded for, if the machine has no time for the compiler.
+const BUSY: &str = "the machine is busy. It is compiled again for a later order";
+/// Maximum compilers started while that is the answer.
+const MAX_TRIES: usize = 20;
+
+/// Why the template is not loaded, and the loader that knows it. An answer that is about the machine
+/// and not about the template is asked again, as for a later order: on a machine that runs other
+/// programs too, a compiler may get less than a fifth of a core. Each try has a loader of its own,
+/// because one remembers the answer for a time.
+async fn refused(new_loader: impl Fn() -> Loader, path: &Path) -> (Loader, String) {
+    for _ in 0..MAX_TRIES {
+        let loader = new_loader();
+        let message = why(loader.load(path).await);
+        if !message.contains(BUSY) {
+            return (loader, message);
+        }
+    }
+    panic!("the machine was too busy for the compiler, {MAX_TRIES} times in a row");
+}
+
+/// Lines that a stand-in has appended to a file: one for each of its starts.
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap_or_default().lines().count()
 }
 
 /// A good template in a folder.
@@ -71,46 +96,52 @@ async fn the_binary_compiles_for_the_library_and_a_warm_cache_asks_nobody() {
 async fn every_end_of_a_compiler_has_its_error() {
     let folder = TempDir::new().unwrap();
     let path = good(&folder);
+    // For a compiler that ends by itself, on a slow machine too.
+    let long = 60_000;
     let rows = [
-        // (script of the compiler, part of the error)
+        // (script of the compiler, `compile_ms`, part of the error)
         (
-            "exec sleep 100",
-            "not compiled within 3500 ms, and used less CPU time than the limit `compile_ms` (700 ms)",
+            "while :; do :; done",
+            700,
+            "not compiled within 700 ms of CPU time, the limit `compile_ms`",
         ),
-        ("while :; do :; done", "not compiled within 700 ms of CPU time, the limit `compile_ms`"),
         (
             "echo 300000000 >&2; exit 12",
+            long,
             "300000000 bytes; at most 134217728 are allowed, the limit `artifact_bytes`",
         ),
-        ("kill -9 $$", "the compiler failed over it: signal: 9"),
-        ("kill -11 $$", "the compiler failed over it: signal: 11"),
-        ("kill -24 $$", "the limit `compile_ms`"),
+        ("kill -9 $$", long, "the compiler failed over it: signal: 9"),
+        ("kill -11 $$", long, "the compiler failed over it: signal: 11"),
+        ("kill -24 $$", long, "the limit `compile_ms`"),
         (
             "echo memory allocation of 7 bytes failed >&2; kill -6 $$",
+            long,
             "more than 536870912 bytes of memory, the limit `compile_memory_bytes`",
         ),
-        ("echo no such thing >&2; exit 10", "does not compile: no such thing"),
-        ("echo bad day >&2; exit 11", "the host could not compile it: bad day"),
-        ("exit 101", "the compiler failed over it: exit status: 101"),
-        ("head -c 100000 /dev/zero >&2; exit 101", "the compiler failed over it"),
-        ("exit 0", "the engine does not take it"),
-        ("echo something else", "the engine does not take it"),
-        ("cat", "the engine does not take it"),
+        ("echo no such thing >&2; exit 10", long, "does not compile: no such thing"),
+        ("echo bad day >&2; exit 11", long, "the host could not compile it: bad day"),
+        ("exit 101", long, "the compiler failed over it: exit status: 101"),
+        ("head -c 100000 /dev/zero >&2; exit 101", long, "the compiler failed over it"),
+        ("exit 0", long, "the engine does not take it"),
+        ("echo something else", long, "the engine does not take it"),
+        ("cat", long, "the engine does not take it"),
     ];
-    for (script, words) in rows {
-        let loader = loader(
-            &stand_in(&folder, script),
-            &limits(700),
-            Cache::open(&folder.path().join("cache")),
-        );
-        let begin = Instant::now();
-        let message = why(loader.load(&path).await);
+    let cache = folder.path().join("cache");
+    for (script, compile_ms, words) in rows {
+        let compiler = stand_in(&folder, script);
+        let new = || loader(&compiler, &limits(compile_ms), Cache::open(&cache));
+        let (_, message) = refused(new, &path).await;
         assert!(message.contains(words), "{script}: {message}");
         assert!(message.len() < 10_000, "{script}");
-        assert!(begin.elapsed() < Duration::from_secs(20), "{script}");
     }
-    let cached = fs::read_dir(folder.path().join("cache")).unwrap().count();
-    assert_eq!(cached, 0, "nothing of that is kept");
+    // One that waits and does not compute is the machine's fault. It is killed: at its own end it
+    // would have compiled nothing, which is another error.
+    let waits = stand_in(&folder, "exec sleep 100");
+    let message = why(loader(&waits, &limits(700), Cache::open(&cache)).load(&path).await);
+    let words =
+        "not compiled within 3500 ms, and used less CPU time than the limit `compile_ms` (700 ms)";
+    assert!(message.contains(words) && message.contains(BUSY), "{message}");
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing of that is kept");
 }
 
 #[tokio::test]
@@ -138,19 +169,23 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("slow.wasm");
     fs::write(&path, Bomb::ManyFunctions(100_000).component()).unwrap();
-    let loader = loader(&binary(), &limits(1_000), Cache::off());
-    let begin = Instant::now();
-    let message = why(loader.load(&path).await);
+    // The real compiler, whose starts are counted.
+    let starts = folder.path().join("starts");
+    let script =
+        format!("echo started >> '{}'; exec '{}' \"$@\"", starts.display(), binary().display());
+    let compiler = stand_in(&folder, &script);
+    let new = || loader(&compiler, &limits(1_000), Cache::off());
+    let (loader, message) = refused(new, &path).await;
     assert!(
         message.contains("not compiled within 1000 ms of CPU time, the limit `compile_ms`"),
         "{message}"
     );
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    let begin = Instant::now();
+    let before = lines(&starts);
+    assert!(before >= 1, "no compiler was started");
     for _ in 0..20 {
         assert_eq!(why(loader.load(&path).await), message);
     }
-    assert!(begin.elapsed() < Duration::from_secs(8), "it was tried again: {:?}", begin.elapsed());
+    assert_eq!(lines(&starts), before, "it was tried again");
 
     // Another file is not affected.
     let good = loader.load(&good(&folder)).await;
@@ -158,6 +193,7 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
         good.is_ok() || why(good).contains("compile_ms"),
         "a slow machine may give up on that one too"
     );
+    assert_eq!(lines(&starts), before + 1, "the other file was not tried");
 }
 
 /// The same order may be made on a machine that has time: it waits, and its failure is the host's.
@@ -166,7 +202,9 @@ async fn an_order_waits_while_the_machine_is_too_busy_to_compile() {
     let folder = TempDir::new().unwrap();
     let limits = limits(300);
     // It gets no processor time at all.
-    let compiler = Compiler::program(&stand_in(&folder, "exec sleep 100"), &limits);
+    let starts = folder.path().join("starts");
+    let script = format!("echo started >> '{}'; exec sleep 100", starts.display());
+    let compiler = Compiler::program(&stand_in(&folder, &script), &limits);
     let mut lab = Lab::compiling(limits.clone(), 1, ANY_ANSWER, compiler.clone());
     let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
     lab.host.catalogue = Catalogue::new(folder.path().to_owned(), loader.with_compiler(compiler));
@@ -181,10 +219,9 @@ async fn an_order_waits_while_the_machine_is_too_busy_to_compile() {
     );
     assert_eq!(refused, Some(std::io::ErrorKind::ResourceBusy));
     // Orders that waited with it do not wait for the compiler again.
-    let begin = Instant::now();
     let Outcome::Failed { refused, .. } = start().await else { panic!("it was made") };
     assert_eq!(refused, Some(std::io::ErrorKind::ResourceBusy));
-    assert!(begin.elapsed() < Duration::from_millis(1_400), "{:?}", begin.elapsed());
+    assert_eq!(lines(&starts), 1, "a compiler for each order");
 }
 
 #[tokio::test]
