@@ -367,8 +367,8 @@ impl Gateway {
             }
         };
         let (completed, of_batch) = match batched {
-            Some(Batched::Completed(completed)) => {
-                (*completed, queue.map(|(_, key, queue)| (queue, key.clone())))
+            Some(Batched::Completed(completed, reading)) => {
+                (*completed, queue.map(|(_, key, queue)| (queue, key.clone(), reading)))
             }
             Some(Batched::Direct) | None => {
                 let dispatch =
@@ -381,7 +381,7 @@ impl Gateway {
         let Some((journal, key)) = journal else { return Ok(completed) };
         let (completed, entry) =
             Box::pin(journal.record(key, call.call_id, request, completed)).await;
-        if let Some((queue, key)) = of_batch {
+        if let Some((queue, key, _reading)) = of_batch {
             Box::pin(queue.end(&key, BatchedEnd::Used)).await;
         }
         if let Some((cache, cached, keep)) = cache.filter(|_| entry.is_whole())

@@ -420,7 +420,9 @@ async fn on_its_way(base: Base, wire: Wire) {
     // Both calls fit, as far as is known before; one answer has more tokens than the budget.
     let config = config.replace("model = \"m\"", "model = \"m\", max_output_tokens = 200");
     factory.bench.write("sitewright.toml", config);
-    let factory = factory.with("ai.budget.tokens", 1_000);
+    // Both calls of an attempt begin within `gather_ms`, on a slow machine too: one that had made
+    // only the first would wait for its answer alone, and then find the budget used up.
+    let factory = factory.with("ai.budget.tokens", 1_000).with("ai.batch.gather_ms", 600);
     server.set_fault(Fault::HeldAfter(1));
     enqueue(&factory, "faulty", [calls_at_once("a", 2)]).await;
     let _worker = factory.worker(&[]);

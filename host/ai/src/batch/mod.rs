@@ -55,14 +55,15 @@ pub trait BatchQueue: fmt::Debug + Send + Sync {
     /// Stores how a call ended.
     async fn end(&self, key: &JournalKey, end: BatchedEnd);
 
-    /// A call that is made without a batch, or whose answer is read. The attempt does not end
-    /// before this is dropped.
+    /// A call that is looked for or added here, that is made without a batch, or whose answer is
+    /// read. The attempt does not end before this is dropped.
     fn directly(&self) -> Box<dyn Send + Sync>;
 }
 
 /// What a call does that may wait for a batch.
 pub(super) enum Batched {
-    Completed(Box<Completed>),
+    /// Its answer, and what keeps the attempt from ending until that is stored.
+    Completed(Box<Completed>, Box<dyn Send + Sync>),
     /// It is made without a batch.
     Direct,
 }
@@ -79,10 +80,14 @@ impl Gateway {
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
     ) -> Batched {
+        // A slow database does not end the attempt because its other calls wait: an answer that is
+        // read may lead to further calls.
+        let reading = queue.directly();
         // Before any budget is asked: what a batch has, answered or not, is paid for.
-        let answer = match queue.known(key).await {
-            KnownCall::Answered(answer) => answer,
+        let (answer, reading) = match queue.known(key).await {
+            KnownCall::Answered(answer) => (answer, reading),
             KnownCall::Sent { .. } => {
+                drop(reading);
                 let candidate = first_in_batch(route, key);
                 let estimate = candidate.map(|candidate| dispatch::estimate(candidate, request));
                 // Further calls of the order must fit into its budget beside this one.
@@ -94,12 +99,13 @@ impl Gateway {
                 std::future::pending().await
             }
             KnownCall::Unknown => {
+                // What waits for a batch may have reserved what is left of the budget.
+                drop(reading);
                 let queued = self.queued(call, request, (name, route), key, days, queue);
-                let Some(answer) = queued.await else { return Batched::Direct };
-                answer
+                let Some(answered) = queued.await else { return Batched::Direct };
+                answered
             }
         };
-        let _reading = queue.directly();
         let BatchAnswer { provider, model, answer } = answer;
         let asked = |one: &&Candidate| one.provider_name == provider && one.model == model;
         let Some(candidate) = route.candidates.iter().find(asked) else {
@@ -139,13 +145,16 @@ impl Gateway {
         dispatch::charge_paid(call, days, dispatch::total(charged), cost);
         attempt.estimated = dispatch::estimated(attempt.usage, charged, cost);
         match result {
-            Ok((completion, raw_reply)) => Batched::Completed(Box::new(Completed {
-                completion,
-                end_unsaid: attempt.end_unsaid,
-                attempts: vec![attempt],
-                raw_reply,
-                source: ReplySource::Provider,
-            })),
+            Ok((completion, raw_reply)) => {
+                let completed = Completed {
+                    completion,
+                    end_unsaid: attempt.end_unsaid,
+                    attempts: vec![attempt],
+                    raw_reply,
+                    source: ReplySource::Provider,
+                };
+                Batched::Completed(Box::new(completed), reading)
+            }
             Err(failed) => {
                 journal.account(key, call.call_id, request, &attempt).await;
                 let why = failed.message.to_string();
@@ -155,8 +164,8 @@ impl Gateway {
         }
     }
 
-    /// Adds a call to the queue, and waits for ever if it waits there. `None` if it is made without a
-    /// batch.
+    /// Adds a call to the queue, and waits for ever if it waits there. Its answer, and what keeps the
+    /// attempt from ending meanwhile. `None` if it is made without a batch.
     async fn queued(
         &self,
         call: &CallContext,
@@ -165,7 +174,7 @@ impl Gateway {
         key: &JournalKey,
         days: &[Arc<DayBudget>],
         queue: &dyn BatchQueue,
-    ) -> Option<BatchAnswer> {
+    ) -> Option<(BatchAnswer, Box<dyn Send + Sync>)> {
         let candidate = first_in_batch(route, key)?;
         let Some(body) = candidate.batch_body(request) else {
             tracing::info!(
@@ -180,6 +189,7 @@ impl Gateway {
         let estimate = dispatch::estimate(candidate, request);
         // A budget that is used up is told by the call that is made directly.
         let charge = dispatch::charge(call, days, estimate).await.ok()?;
+        let adding = queue.directly();
         let added = queue.add(NewBatchCall {
             key: key.clone(),
             purpose: request.purpose.to_string(),
@@ -190,6 +200,7 @@ impl Gateway {
         });
         match added.await {
             BatchedCall::Waits => {
+                drop(adding);
                 // Further calls of the order must fit into its budget beside this one. Of the day
                 // nothing is used before the answer.
                 let Charge { reserved, of_days, .. } = charge;
@@ -203,7 +214,7 @@ impl Gateway {
             }
             BatchedCall::Answered(answer) => {
                 charge.release();
-                Some(answer)
+                Some((answer, adding))
             }
         }
     }
