@@ -401,7 +401,7 @@ mod cases {
             .with("ai.providers.local.breaker.failures", 5)
             .with("ai.providers.local.breaker.cool_down_ms", 600_000);
         factory.enqueue_all(orders(ORDERS)).await;
-        let worker = factory.worker(&[]);
+        let mut worker = factory.worker(&[]);
         for is_mended in [false, true] {
             until_stats(&factory, "all orders wait", |stated| {
                 stated["holds"][0]["orders"] == ORDERS
@@ -422,12 +422,17 @@ mod cases {
                 );
                 let shown = sitewright(&factory, &["queue", "stats"]).stdout;
                 assert!(shown.contains("the last with auth (HTTP 401)"), "{shown}");
-                // It is released from elsewhere; no order is let through by that.
+                // It is released from elsewhere, which lets one order through. It is refused, and the
+                // breaker may be open again before anybody has seen it closed.
+                let before = refused.load(Ordering::SeqCst);
                 assert_eq!(factory.database.release_breakers("local").await.unwrap(), 1);
-                until("its breaker is closed", || async {
-                    stats(&factory)["breakers"] == json!([])
+                worker.until_log_contains("its circuit breakers are released").await;
+                until_stats(&factory, "the order that was let through waits again", |stated| {
+                    let hold = &stated["holds"][0];
+                    hold["probes"].as_u64() >= Some(1) && hold["orders"] == ORDERS
                 })
                 .await;
+                assert!(refused.load(Ordering::SeqCst) > before, "it has asked the provider");
             }
             let before = refused.load(Ordering::SeqCst);
             is_valid.store(is_mended, Ordering::SeqCst);
