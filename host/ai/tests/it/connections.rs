@@ -160,32 +160,34 @@ async fn a7_thinking_before_the_first_text_has_a_limit_of_its_own() {
         event(json!({"content": "hello"}), json!(null)),
         event(json!({}), json!("stop"))
     );
-    let limits = "first_byte_ms = 200\nfirst_token_ms = 3000\nidle_ms = 200";
-    let ping = (150, ": ping\n\n".to_owned());
+    // What comes in time is far from its limit, and what is late is far beyond it.
+    let limits = "first_byte_ms = 1000\nfirst_token_ms = 6000\nidle_ms = 1000";
+    let ping = (400, ": ping\n\n".to_owned());
     // The pieces, and the limit that ends the call.
     /// Milliseconds before each piece.
     type Pieces = Vec<(u64, String)>;
     let rows: Vec<(&str, Pieces, Option<Limit>)> = vec![
-        ("no head", vec![(600, format!("{HEAD}{end}"))], Some(Limit::FirstByte)),
-        ("head, then silence", vec![(0, HEAD.into()), (600, end.clone())], None),
-        ("role, then silence", vec![(0, format!("{HEAD}{role}")), (600, end.clone())], None),
-        ("pings", [vec![(0, HEAD.into())], vec![ping; 5], vec![(150, end.clone())]].concat(), None),
-        ("thinks", vec![(0, HEAD.into()), (600, thought.clone()), (100, end.clone())], None),
+        ("no head", vec![(2500, format!("{HEAD}{end}"))], Some(Limit::FirstByte)),
+        ("head, then silence", vec![(0, HEAD.into()), (2500, end.clone())], None),
+        ("role, then silence", vec![(0, format!("{HEAD}{role}")), (2500, end.clone())], None),
+        ("pings", [vec![(0, HEAD.into())], vec![ping; 5], vec![(400, end.clone())]].concat(), None),
+        ("thinks", vec![(0, HEAD.into()), (2500, thought.clone()), (50, end.clone())], None),
         (
             "thinks, then stalls",
-            vec![(0, format!("{HEAD}{thought}")), (600, end.clone())],
+            vec![(0, format!("{HEAD}{thought}")), (2500, end.clone())],
             Some(Limit::Idle),
         ),
-        ("never", vec![(0, format!("{HEAD}{role}")), (5000, end)], Some(Limit::FirstToken)),
+        ("never", vec![(0, format!("{HEAD}{role}")), (60_000, end)], Some(Limit::FirstToken)),
     ];
-    for (name, pieces, limit) in rows {
+    // At the same time: all but the last row wait for seconds.
+    let calls = rows.into_iter().map(|(name, pieces, limit)| async move {
         let gateway = gateway(paced(pieces).await, limits, "");
         let done = gateway.complete(call(), request(Format::Text)).await;
         match (done, limit) {
             (Ok(done), None) => {
                 assert_eq!(done.completion.content, "hello", "{name}");
                 let first = done.attempts[0].first_token_ms.unwrap();
-                assert!(first >= 500, "{name}: {first}");
+                assert!(first >= 2_000, "{name}: {first}");
             }
             (Err(error), Some(limit)) => {
                 assert_eq!(error.attempts[0].limit, Some(limit), "{name}: {error}");
@@ -195,7 +197,8 @@ async fn a7_thinking_before_the_first_text_has_a_limit_of_its_own() {
             }
             (done, _) => panic!("{name}: {done:?}"),
         }
-    }
+    });
+    join_all(calls).await;
 }
 
 /// A server whose replies have 300 tokens and come after some time; it counts the requests that are
