@@ -25,11 +25,9 @@ async fn a_quiet_stream_has_heartbeats_and_ends_with_the_server() {
         }
     })
     .await;
-    let began = Instant::now();
     api.stop.cancel();
     assert!(stream.next().await.is_none(), "the stream has ended");
     assert!(api.serving.await.unwrap(), "all requests ended in time");
-    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 pub(crate) mod tests {
@@ -237,8 +235,9 @@ pub(crate) mod tests {
         assert_eq!(other.stage().await.1, "a");
     }
 
-    /// On PostgreSQL the database is looked at every 5 s if nothing is told: what comes sooner was
-    /// told of. Most are enough, since the machine may be busy.
+    /// On PostgreSQL the database is looked at every 5 s if nothing is told. Each event but the
+    /// first follows soon after one that has come, so it would wait for more than 4 s if nothing was
+    /// told of it. Most are enough, since the machine may be busy.
     pub(super) async fn an_event_reaches_a_listener_soon(place: Place) {
         let api = place.serve().await;
         api.add("1").await;
@@ -253,13 +252,13 @@ pub(crate) mod tests {
             let stage = format!("s{number}");
             progress(&api, "1", &[&stage]).await;
             assert_eq!(stream.stage().await.1, stage);
-            soon += usize::from(began.elapsed() < Duration::from_millis(300));
+            soon += usize::from(began.elapsed() < Duration::from_secs(3));
         }
-        assert!(soon >= 4, "{soon} of 5 came within 300 ms");
+        assert!(soon >= 4, "{soon} of 5 came within 3 s");
         let began = Instant::now();
         api.claim("1").await;
         stream.state("1", "running").await;
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     }
 
     pub(super) async fn all_orders(place: Place) {
