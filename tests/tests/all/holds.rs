@@ -288,6 +288,7 @@ mod cases {
         .await;
         let before = asked.load(Ordering::SeqCst);
         assert!(before < ORDERS, "most orders were parked without a request: {before}");
+        until("a probe is refused", || async { asked.load(Ordering::SeqCst) > before }).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         let probes = asked.load(Ordering::SeqCst) - before;
         assert!((1..=8).contains(&probes), "probes come one at a time, more seldom: {probes}");
@@ -422,8 +423,8 @@ mod cases {
                 );
                 let shown = sitewright(&factory, &["queue", "stats"]).stdout;
                 assert!(shown.contains("the last with auth (HTTP 401)"), "{shown}");
-                // It is released from elsewhere, which lets one order through. It is refused, and the
-                // breaker may be open again before anybody has seen it closed.
+                // It is released from elsewhere, which lets one order through. It is refused, and
+                // the breaker may be open again before anybody has seen it closed.
                 let before = refused.load(Ordering::SeqCst);
                 assert_eq!(factory.database.release_breakers("local").await.unwrap(), 1);
                 worker.until_log_contains("its circuit breakers are released").await;
@@ -478,7 +479,11 @@ mod cases {
         })
         .await;
         until_stats(&factory, "nothing is queued", |stated| stated["orders"]["queued"] == 0).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        until_stats(&factory, "a probe has failed", |stated| {
+            stated["holds"][0]["probes"].as_i64() >= Some(1)
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let stated = stats(&factory);
         let failed = stated["orders"]["failed"].as_i64().unwrap();
         assert!((9..=12).contains(&failed), "the others are not burnt: {stated:#}");

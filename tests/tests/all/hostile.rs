@@ -92,7 +92,8 @@ fn file(name: &'static str, bytes: impl Into<Vec<u8>>, words: &'static [&'static
 
 fn quick(limits: &mut Limits) {
     limits.cpu_ms = 1_000;
-    limits.deadline_ms = 20_000;
+    // Far from what one second of processor time takes on a busy machine.
+    limits.deadline_ms = 120_000;
 }
 
 /// For what is to end by itself: in a test build a refused call takes 100 µs.
@@ -101,7 +102,8 @@ fn patient(limits: &mut Limits) {
 }
 
 fn soon(limits: &mut Limits) {
-    limits.deadline_ms = 1_000;
+    // Long enough to come to where it waits.
+    limits.deadline_ms = 3_000;
 }
 
 impl Row {
@@ -228,7 +230,7 @@ fn greedy() -> Vec<Row> {
             "waits for a model for ever",
             "ai-echo",
             json!({ "prompt": "hang" }),
-            Limit("deadline", "deadline_ms", &["1000 ms", "waiting for ai.complete"]),
+            Limit("deadline", "deadline_ms", &["3000 ms", "waiting for ai.complete"]),
         )
         .with(soon),
         faulty("returns before its AI calls end", "calls-left", json!({ "n": 3 }), Site),
@@ -311,7 +313,7 @@ fn liars() -> Vec<Row> {
         generate(
             "waits for nothing",
             "(i32.or (i32.const 2) (i32.shl (call $waitable-set) (i32.const 4)))",
-            Limit("deadline", "deadline_ms", &["1000 ms"]),
+            Limit("deadline", "deadline_ms", &["3000 ms"]),
         )
         .with(soon),
         crafted(

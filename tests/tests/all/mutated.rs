@@ -145,7 +145,7 @@ async fn debug_information_with_wrong_bytes_costs_lines_and_no_more() {
         let begin = Instant::now();
         let shown = template.symbolize(frames).await.frames;
         let took = begin.elapsed();
-        assert!(took < Duration::from_secs(20), "{number}, {name}: {took:?}");
+        assert!(took < Duration::from_secs(60), "{number}, {name}: {took:?}");
         assert!(shown.len() >= 128 || shown.is_empty(), "{number}, {name}: {} frames", shown.len());
         assert!(shown.len() < 128 * 200, "{number}, {name}: {} frames", shown.len());
     }

@@ -145,7 +145,7 @@ fn target(bench: &Workbench) -> PathBuf {
 fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
     let bench = Workbench::scripted(
         "[[rule]]\nanswer = { fault = { status = 500 } }",
-        "[limits]\ncpu_ms = 200",
+        "[limits]\ncpu_ms = 1000",
     );
     let faulty_template = guest("guest-faulty");
     let good = bench.generate(&faulty_template, &faulty("ok", Value::Null));

@@ -127,10 +127,10 @@ async fn a_run_without_a_free_slot_waits_until_its_deadline_and_names_the_settin
         "one that waits can be cancelled"
     );
 
-    let impatient = lab.with_limits(Limits { deadline_ms: 100, ..Limits::default() });
+    let impatient = lab.with_limits(Limits { deadline_ms: 1_000, ..Limits::default() });
     let record = failed(Started::on(impatient, &numbered_order(2, "ok", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::Deadline);
-    for part in ["deadline of 100 ms", "all 1 slots for runs were in use", "raise `concurrency`"] {
+    for part in ["deadline of 1000 ms", "all 1 slots for runs were in use", "raise `concurrency`"] {
         assert!(record.message.as_str().contains(part), "{part} is missing: {}", record.message);
     }
     first.cancel.cancel();

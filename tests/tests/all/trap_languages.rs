@@ -230,7 +230,7 @@ fn a_python_mistake_is_told_with_what_to_do() {
     }
     // The author's line is found in the interpreter's memory: nothing is said to be missing, least of
     // all a flag of Rust.
-    let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 500");
+    let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 1500");
     let record = bench.generate(&template, &faulty("spin", Value::Null)).failure();
     assert!(record["trap"]["symbols_missing"].is_null(), "{record:#}");
     let own = own(&record);

@@ -122,7 +122,8 @@ async fn a_second_sigterm_stops_at_once() {
     let begin = Instant::now();
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
-    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    // Of the grace time of an hour it uses nothing.
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
     for id in &ids {
         let order = factory.order(id).await;
         assert_eq!(
@@ -149,8 +150,8 @@ async fn cancelled(base: Base) {
     let took = begin.elapsed();
     until("the server sees that nobody waits", || async { model.server.disconnected() == 1 }).await;
     eprintln!("cancelled after {took:?}, hung up after {:?}", begin.elapsed());
-    // Twice the documented time, because the machine runs many tests.
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // One second is documented. The machine runs many tests; the call would never end by itself.
+    assert!(took < Duration::from_secs(20), "{took:?}");
     let order = factory.order("stop").await;
     assert_eq!((order.attempts, order.crashes), (0, 0));
     let attempts = factory.database.attempts("stop").await.unwrap();
