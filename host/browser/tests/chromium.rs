@@ -363,7 +363,7 @@ async fn nothing_of_a_browser_is_left_whether_it_is_closed_or_dropped() {
             own.iter()
                 .any(|folder| !folder.exists() && processes(&folder.display().to_string()) == 0)
         };
-        for _ in 0..100 {
+        for _ in 0..600 {
             if gone() {
                 break;
             }

@@ -282,13 +282,13 @@ async fn an_outcome_blocked_by_unread_text_ends_at_the_calls_limit() {
         }
         pour(feed)
     });
-    let stage = Stage::new(&server.config("call_ms = 1500"));
+    let stage = Stage::new(&server.config("call_ms = 4000"));
     let record = stage.failed_after("stream-unread-outcome", "outcome", &reported).await;
     assert_eq!(record.kind.as_str(), "ai", "{}", record.message);
     let ai = record.ai.as_ref().unwrap();
     assert_eq!(ai.kind, AiErrorKind::Cancelled);
     assert!(ai.message.as_str().contains("did not read its stream"), "{}", ai.message);
-    assert!(ai.message.as_str().contains("1500 ms (call_ms)"), "{}", ai.message);
+    assert!(ai.message.as_str().contains("4000 ms (call_ms)"), "{}", ai.message);
     assert_eq!(ai.attempts.len(), 1, "another try would wait as well");
     assert!(server.wait_for_disconnects(1));
 }
@@ -418,7 +418,7 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
             assert!(wait.wait(), "the beginning was not seen");
             end(feed)
         });
-        let stage = Stage::new(&server.config("idle_ms = 1000"));
+        let stage = Stage::new(&server.config("idle_ms = 3000"));
         let record = stage.failed_after("stream", "chunks", &seen).await;
         let ai = record.ai.as_ref().unwrap_or_else(|| panic!("{name}: {}", record.message));
         assert_eq!(ai.kind, kind, "{name}: {}", ai.message);

@@ -360,7 +360,8 @@ async fn c8_whatever_a_provider_does_the_orders_deadline_ends_it() {
             let origin = format!("http://127.0.0.1:{}", server.port());
             let gateway = gateway(&client, &shape.provider("faulty", &origin, &only(None)));
             let begin = Instant::now();
-            let soon = tokio::time::Instant::now() + Duration::from_millis(100);
+            // The request arrives before it.
+            let soon = tokio::time::Instant::now() + Duration::from_millis(500);
             let error = gateway
                 .complete(CallContext::new(CallId::nth(1), soon), request())
                 .await

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -161,10 +162,16 @@ fn what_an_ai_call_failed_with_fails_again_and_no_server_is_asked() {
 #[test]
 fn calls_that_were_made_at_once_end_in_the_order_they_did() {
     // The later a call starts, the sooner it is answered; some fail.
-    let server = ChatServer::start(ANY_ANSWER, |call| {
+    let (next, answered) = (Mutex::new(7_u64), Condvar::new());
+    let server = ChatServer::start(ANY_ANSWER, move |call| {
         let text = call.messages().join(" ");
         let number: u64 = text.rsplit("call ").next().unwrap().trim().parse().unwrap();
-        std::thread::sleep(Duration::from_millis(200 * (8 - number)));
+        let next = next.lock().unwrap();
+        let mut next = answered.wait_while(next, |next| *next != number).unwrap();
+        // The host has read the answer before.
+        std::thread::sleep(Duration::from_millis(200));
+        *next = next.wrapping_sub(1);
+        answered.notify_all();
         match number {
             3 => Answer::Http { status: 400, headers: &[], body: "{}".to_owned() },
             number => Answer::Reply { content: format!("reply {number}"), finish: "stop" },

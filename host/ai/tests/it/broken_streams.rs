@@ -287,7 +287,7 @@ async fn server(api: &Api, cut: Cut, end: End) -> (u16, Arc<AtomicUsize>) {
                 stream.write_all(&answer).await.unwrap();
                 if resets {
                     // Until the client has read what was sent.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                     stream.set_zero_linger().unwrap();
                 }
             });

@@ -84,7 +84,7 @@ fn write_config(folder: &Path, database: &str, port: u16) {
     let config = format!(
         "[database]\nurl = \"{database}\"\n\n[webhooks.crm]\n\
          url = \"http://127.0.0.1:{port}/hook\"\nsecret_file = \"secret\"\nallow_private = true\n\
-         timeout_ms = 3000\n"
+         timeout_ms = 20000\n"
     );
     std::fs::write(folder.join("sitewright.toml"), config).unwrap();
     std::fs::write(folder.join("secret"), format!("{SECRET}\n")).unwrap();
