@@ -441,7 +441,7 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "a test without a runtime")]
     fn until(is_so: impl Fn() -> bool) {
-        for _ in 0..2_000 {
+        for _ in 0..60_000 {
             if is_so() {
                 return;
             }

@@ -126,7 +126,7 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
         async move {
             let config = format!(
                 "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\napi_key_env = \
-                 \"STANDIN_KEY\"\nfirst_byte_ms = 1500\nfirst_token_ms = 1500\nidle_ms = 1500\nbreaker = {{ failures = 0 \
+                 \"STANDIN_KEY\"\nfirst_byte_ms = 4000\nfirst_token_ms = 4000\nidle_ms = 4000\nbreaker = {{ failures = 0 \
                  }}\n[retry]\nattempts = 3\nbase_ms = 200\nmax_ms = 1000\n[routes.default]\ntry = \
                  [{{ provider = \"it\", model = \"some-model\" }}]\n"
             );
