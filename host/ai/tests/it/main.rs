@@ -1,5 +1,6 @@
 //! The gateway through its public surface.
 
+mod batched;
 mod broken_streams;
 mod cases;
 mod connections;
