@@ -8,7 +8,7 @@ use cargo_metadata::Message;
 use xshell::Cmd;
 
 use crate::console;
-use crate::example;
+use crate::example_c;
 use crate::example_go;
 use crate::install::{self, Change};
 use crate::languages;
@@ -43,7 +43,7 @@ pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::
         languages::build(workspace, |_| true)?;
     }
     if selection.groups().contains(&Group::TestGuests) {
-        example::build(workspace)?;
+        example_c::build(workspace)?;
         example_go::build(workspace)?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 //! - [`args`]: the command line
 //! - [`test`], [`demo`], [`demo_console`], [`bench`], [`dist`]: the commands
 //! - [`build`]: one build of the workspace for lints, demo and tests
-//! - [`guests`], [`languages`], [`example`], [`example_go`]: components in Rust, in Python and
-//!   JavaScript, in C, and in Go
+//! - [`guests`], [`languages`]: components in Rust, in Python and JavaScript
+//! - [`example`], [`example_c`], [`example_go`]: components in C and in Go
 //! - [`toolchain`], [`remap`], [`install`]: the target, reproducible paths, atomic copies
 //! - [`standins`], [`tools`], [`packages`]: programs from PyPI and npm, without compiling
 //! - [`links`]: links between Markdown files
@@ -24,6 +24,7 @@ mod demo_console;
 mod disk;
 mod dist;
 mod example;
+mod example_c;
 mod example_go;
 mod guests;
 mod install;

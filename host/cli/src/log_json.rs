@@ -3,12 +3,14 @@
 //! The lines are those of tracing's own JSON formatter. That one parses the fields of each span of
 //! an event, which are JSON already, and writes them again, those of the innermost span twice; and
 //! it parses those of a span whenever others are recorded. A worker would spend as much time on it
-//! as on the rest of the line. Here they are copied.
+//! as on the rest of the line. Here they are copied, as raw values where others are recorded.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing::{Event, Subscriber};
@@ -19,8 +21,6 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 /// Bytes of most lines.
 const LINE_BYTES: usize = 1 << 10;
-/// Bytes of most fields, with their names.
-const FIELD_BYTES: usize = 64;
 
 /// Formats an event as one line of JSON. The fields of spans must be JSON objects, as
 /// [`SpanFields`] writes them.
@@ -109,109 +109,51 @@ impl<'w> FormatFields<'w> for SpanFields {
         current: &'w mut FormattedFields<Self>,
         fields: &Record<'_>,
     ) -> fmt::Result {
-        let mut members = Members::of(&current.fields).ok_or(fmt::Error)?;
+        let mut members = Members::of(&current.fields).map_err(|_| fmt::Error)?;
         fields.record(&mut members);
-        let mut all = String::with_capacity(current.fields.len() + FIELD_BYTES);
+        let mut all = String::new();
         members.write(&mut all)?;
         current.fields = all;
         Ok(())
     }
 }
 
-/// The members of a JSON object. Of several with one name, the last counts.
+/// The members of a JSON object, by name. Of several with one name, the last counts.
 #[derive(Default)]
-struct Members<'a> {
-    members: Vec<Member<'a>>,
+struct Members {
+    members: BTreeMap<Cow<'static, str>, Box<RawValue>>,
     /// Whether a value could not be written.
     failed: bool,
 }
 
-/// A name and its value, `"name":value`.
-struct Member<'a> {
-    json: Cow<'a, str>,
-    name_bytes: usize,
-}
-
-impl Member<'_> {
-    /// The name, as JSON.
-    fn name(&self) -> &str {
-        &self.json[..self.name_bytes]
-    }
-}
-
-impl<'a> Members<'a> {
-    /// Those of an object that [`SpanFields`] has written; `None` if it is another text.
-    fn of(object: &'a str) -> Option<Self> {
+impl Members {
+    /// Those of an object that [`SpanFields`] has written.
+    fn of(object: &str) -> serde_json::Result<Self> {
         if object.is_empty() {
-            return Some(Members::default());
+            return Ok(Members::default());
         }
-        let mut rest = object.strip_prefix('{')?.strip_suffix('}')?;
-        let mut members = Vec::new();
-        while !rest.is_empty() {
-            let end = end_of_part(rest, b',');
-            let (json, name_bytes) = (&rest[..end], end_of_part(&rest[..end], b':'));
-            members.push(Member { json: Cow::Borrowed(json), name_bytes });
-            rest = rest.get(end + 1..).unwrap_or_default();
-        }
-        Some(Members { members, failed: false })
+        Ok(Members { members: serde_json::from_str(object)?, failed: false })
     }
 
-    fn add(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        match member(name, value) {
-            Some(member) => self.members.push(member),
-            None => self.failed = true,
+    fn add(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        match to_raw_value(value) {
+            Ok(json) => {
+                self.members.insert(Cow::Borrowed(name), json);
+            }
+            Err(_) => self.failed = true,
         }
     }
 
-    fn write(mut self, to: &mut impl fmt::Write) -> fmt::Result {
+    fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
         if self.failed {
             return Err(fmt::Error);
         }
-        // Stable: of those with one name, the last stays the last.
-        self.members.sort_by(|one, other| one.name().cmp(other.name()));
-        to.write_char('{')?;
-        let mut is_first = true;
-        for same in self.members.chunk_by(|one, next| one.name() == next.name()) {
-            let Some(last) = same.last() else { continue };
-            if !std::mem::take(&mut is_first) {
-                to.write_char(',')?;
-            }
-            to.write_str(&last.json)?;
-        }
-        to.write_char('}')
+        to.write_str(&serde_json::to_string(&self.members).map_err(|_| fmt::Error)?)
     }
 }
 
-/// A member; `None` if the value cannot be JSON.
-fn member(name: &str, value: &(impl Serialize + ?Sized)) -> Option<Member<'static>> {
-    let mut json = Vec::with_capacity(FIELD_BYTES);
-    serde_json::to_writer(&mut json, name).ok()?;
-    let name_bytes = json.len();
-    json.push(b':');
-    serde_json::to_writer(&mut json, value).ok()?;
-    Some(Member { json: Cow::Owned(String::from_utf8(json).ok()?), name_bytes })
-}
-
-/// Where the first part of JSON without white space ends: before a separator that is neither in a
-/// text nor in a list.
-fn end_of_part(json: &str, separator: u8) -> usize {
-    let (mut in_text, mut is_escaped, mut lists) = (false, false, 0_usize);
-    let end = json.bytes().position(|byte| {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if in_text => is_escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' if !in_text => lists += 1,
-            b']' if !in_text => lists = lists.saturating_sub(1),
-            _ => return byte == separator && !in_text && lists == 0,
-        }
-        false
-    });
-    end.unwrap_or(json.len())
-}
-
 /// What is written of each kind of value is what tracing's own formatter writes.
-impl Visit for Members<'_> {
+impl Visit for Members {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.add(field.name(), &value);
     }

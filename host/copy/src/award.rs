@@ -1,23 +1,41 @@
-//! Claims that others judged the business: awards, votes, certificates, stars.
+//! Claims that others judged the business: awards, votes, certificates, stars; and that it is
+//! always open, which is stated alike.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::phrase::{Phrases, Place};
+use crate::rule::CopyRule;
 
-/// What kind of judgement a text claims.
+/// What a text claims: a kind of judgement, or that the business is always open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Claim {
     Award,
     Vote,
     Certificate,
     Stars,
-    /// Open around the clock: no judgement, but stated alike.
+    /// Open around the clock.
     AlwaysOpen,
 }
 
-/// Phrases in folded form. German "ausgezeichnet" alone means "excellent".
-const CLAIMS: [(Claim, &[&str]); 5] = [
+impl Claim {
+    /// The rule that a text breaks with the claim if the order does not make it. `next` is the
+    /// character behind the claim.
+    pub(crate) fn rule(self, next: Option<char>) -> Option<CopyRule> {
+        match self {
+            Claim::Award | Claim::Vote | Claim::Certificate | Claim::Stars => {
+                Some(CopyRule::UnknownAward)
+            }
+            // "24/7? No. But six nights a week."
+            Claim::AlwaysOpen => (next != Some('?')).then_some(CopyRule::UnknownFigure),
+        }
+    }
+}
+
+/// The claims, each with its phrases in folded form, and with parts of an order's text that make it
+/// as well. German "ausgezeichnet" alone means "excellent".
+const CLAIMS: [(Claim, &[&str], &[&str]); 5] = [
     (
         Claim::Award,
         &[
@@ -214,6 +232,7 @@ const CLAIMS: [(Claim, &[&str]); 5] = [
             "グランプリ",
             "表彰",
         ],
+        &[],
     ),
     (
         Claim::Vote,
@@ -312,6 +331,7 @@ const CLAIMS: [(Claim, &[&str]); 5] = [
             "no.1の",
             "1位",
         ],
+        &[],
     ),
     (
         Claim::Certificate,
@@ -382,6 +402,7 @@ const CLAIMS: [(Claim, &[&str]); 5] = [
             "認定",
             "認証",
         ],
+        &[],
     ),
     (
         Claim::Stars,
@@ -423,6 +444,7 @@ const CLAIMS: [(Claim, &[&str]); 5] = [
             "5つ星",
             "星5",
         ],
+        &[],
     ),
     (
         Claim::AlwaysOpen,
@@ -473,10 +495,11 @@ const CLAIMS: [(Claim, &[&str]); 5] = [
             "24時間営業",
             "24時間対応",
         ],
+        &ALWAYS_OPEN,
     ),
 ];
 
-/// What an order says, in folded form, that is open around the clock; as parts of its text.
+/// What an order that is open around the clock says, in folded form: hours as forms write them too.
 const ALWAYS_OPEN: [&str; 27] = [
     "24/7",
     "24-7",
@@ -507,20 +530,29 @@ const ALWAYS_OPEN: [&str; 27] = [
     "always open",
 ];
 
-/// Whether the folded text of an order says that the business is open around the clock.
-pub(crate) fn is_always_open(order: &str) -> bool {
-    ALWAYS_OPEN.iter().any(|part| {
-        order.match_indices(*part).any(|(at, found)| {
-            let before = order[..at].chars().next_back();
-            let behind = order[at + found.len()..].chars().next();
-            // A part of a longer number is none: `24-7` in the phone number `555-524-7788`.
-            ![before, behind].into_iter().flatten().any(|c| c.is_ascii_digit())
-        })
+/// The claims that the folded text of an order makes.
+pub(crate) fn of_order(order: &str) -> HashSet<Claim> {
+    let mut made: HashSet<Claim> = claims(order).map(|(claim, _)| claim).collect();
+    for (claim, _, parts) in &CLAIMS {
+        if parts.iter().any(|part| has_part(order, part)) {
+            made.insert(*claim);
+        }
+    }
+    made
+}
+
+/// Whether a text has a part that is not one of a longer number: `24-7` in the phone number
+/// `555-524-7788`.
+fn has_part(text: &str, part: &str) -> bool {
+    text.match_indices(part).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        let behind = text[at + found.len()..].chars().next();
+        ![before, behind].into_iter().flatten().any(|c| c.is_ascii_digit())
     })
 }
 
 static PHRASES: LazyLock<Phrases<Claim>> = LazyLock::new(|| {
-    let phrases = CLAIMS.iter().flat_map(|(claim, phrases)| {
+    let phrases = CLAIMS.iter().flat_map(|(claim, phrases, _)| {
         phrases.iter().map(|phrase| (*phrase, Place::Anywhere, *claim))
     });
     Phrases::new(phrases)
@@ -547,7 +579,8 @@ mod tests {
             ("\nopen 124 hours\n", false),
             ("\nsince 2024\n", false),
         ] {
-            assert_eq!(is_always_open(order), expected, "{order:?}");
+            let is_always_open = of_order(order).contains(&Claim::AlwaysOpen);
+            assert_eq!(is_always_open, expected, "{order:?}");
         }
     }
 }

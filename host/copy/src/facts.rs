@@ -44,7 +44,7 @@ pub struct Facts {
     years: HashSet<u16>,
     /// Numbers of years, such as the age of the business.
     ages: HashSet<u16>,
-    awards: HashSet<award::Claim>,
+    claims: HashSet<award::Claim>,
 }
 
 /// Whether a text is a whole page: markup of a program, not what the customer wrote word for word.
@@ -67,10 +67,7 @@ impl Facts {
     pub fn of_value(document: &Value) -> Self {
         let mut facts = Facts { text: "\n".to_owned(), ..Facts::default() };
         facts.add(document, "", false, 0);
-        facts.awards = award::claims(&facts.text).map(|(claim, _)| claim).collect();
-        if award::is_always_open(&facts.text) {
-            facts.awards.insert(award::Claim::AlwaysOpen);
-        }
+        facts.claims = award::of_order(&facts.text);
         facts.lines = lines(&facts.text);
         facts
     }
@@ -280,8 +277,8 @@ impl Facts {
         })
     }
 
-    pub(crate) fn has_award(&self, claim: award::Claim) -> bool {
-        self.awards.contains(&claim)
+    pub(crate) fn makes(&self, claim: award::Claim) -> bool {
+        self.claims.contains(&claim)
     }
 }
 

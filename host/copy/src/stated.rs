@@ -276,16 +276,8 @@ pub(crate) fn find(
         found.push(Stated { rule, range: address.range });
     }
     for (claim, range) in award::claims(&view.folded) {
-        // "24/7? No. But six nights a week."
-        let is_asked = view.after(range.end) == Some('?');
-        let rule = match claim {
-            award::Claim::AlwaysOpen if is_asked => continue,
-            award::Claim::AlwaysOpen => CopyRule::UnknownFigure,
-            _ => CopyRule::UnknownAward,
-        };
-        if !facts.has_award(claim) {
-            found.push(Stated { rule, range });
-        }
+        let rule = claim.rule(view.after(range.end)).filter(|_| !facts.makes(claim));
+        found.extend(rule.map(|rule| Stated { rule, range }));
     }
     found
 }

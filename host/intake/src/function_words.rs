@@ -1,5 +1,11 @@
 //! The small words of languages in Latin letters, which no text is without: they tell a language
 //! where names, code and words of several languages look like any.
+//!
+//! `host/copy` has a table of its own (`language.rs`) for another question: whether the text of a
+//! site contradicts a language that is known. Its words are folded and are those that few other
+//! languages have, because one of them counts against the site. Here a language is found among all
+//! of them, by the words with their accents (`é` and `e`, `è` and `e`) and also by those that
+//! several languages share. Neither table can be made of the other.
 
 use std::collections::HashSet;
 

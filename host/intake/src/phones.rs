@@ -78,30 +78,18 @@ pub(super) fn region(phone: &Phone) -> Option<String> {
     Some(id.as_ref().to_owned())
 }
 
-/// A number as it should be written, for a message: of the country, if it is one of these.
-pub(super) fn example(country: Option<&str>) -> &'static str {
-    match country.unwrap_or_default() {
-        "AT" => "+43 1 58801",
-        "AU" => "+61 2 5550 0142",
-        "BE" => "+32 2 555 01 42",
-        "CA" | "US" => "+1 503 555 0142",
-        "CH" => "+41 22 555 01 42",
-        "DE" => "+49 30 901820",
-        "ES" => "+34 91 555 01 42",
-        "FR" => "+33 1 99 00 12 34",
-        "GB" => "+44 20 7946 0123",
-        "IE" => "+353 1 555 0142",
-        "IL" => "+972 3 555 0142",
-        "IN" => "+91 80 5550 0142",
-        "IT" => "+39 06 5550 0142",
-        "JP" => "+81 3 1234 5678",
-        "MX" => "+52 55 5555 0142",
-        "NL" => "+31 20 555 0142",
-        "PL" => "+48 12 555 01 42",
-        "PT" => "+351 21 555 0142",
-        "SA" => "+966 11 555 0142",
-        _ => "+55 19 95550-1011",
-    }
+/// A number as it should be written, for a message: of the country, if its number plan has one.
+pub(super) fn example(country: Option<&str>) -> String {
+    country.and_then(example_of).unwrap_or_else(|| "+55 19 95550-1011".to_owned())
+}
+
+/// The number plan's own example, in the international form.
+fn example_of(country: &str) -> Option<String> {
+    let id = country_id(country)?;
+    let national = DATABASE.by_id(country)?.descriptors().fixed_line()?.example()?;
+    let number = parsed(Some(id), national).filter(phonenumber::is_valid)?;
+    let written = number.format().mode(Mode::International).to_string();
+    written.parse::<Phone>().is_ok().then_some(written)
 }
 
 /// The country, if the number plans have it: the library panics for those that they do not have.
@@ -198,12 +186,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_example_is_a_number_of_the_country() {
+        for (country, start) in [
+            (Some("DE"), "+49 "),
+            (Some("FI"), "+358 "),
+            (Some("US"), "+1 "),
+            (Some("ZZ"), "+55 "),
+            (None, "+55 "),
+        ] {
+            let example = example(country);
+            assert!(example.starts_with(start), "{country:?}: {example}");
+            let phone: Phone = example.parse().unwrap();
+            assert_eq!(known(&phone, None), Known::Number(phone), "{country:?}");
+        }
+    }
+
     /// All two-letter codes, so that none makes the library panic.
     #[test]
     fn no_country_panics() {
         for first in 'A'..='Z' {
             for second in 'A'..='Z' {
-                drop(known(&"0123 456789".parse().unwrap(), Some(&format!("{first}{second}"))));
+                let country = format!("{first}{second}");
+                drop(known(&"0123 456789".parse().unwrap(), Some(&country)));
+                assert!(example(Some(&country)).parse::<Phone>().is_ok(), "{country}");
             }
         }
     }

@@ -160,7 +160,7 @@ impl Contact {
             first.label = crate::copy::cut(text, 40);
         }
         let address = address_lines(order);
-        let is_new = |city: &String| !address.iter().any(|line| line.contains(city.as_str()));
+        let is_new = |city: &String| !address.iter().any(|line| has_words(line, city));
         let city = order.primary_city.clone().filter(is_new);
         let place = [
             std::slice::from_ref(&order.business_name),
@@ -235,11 +235,11 @@ fn address_lines(order: &Order) -> Vec<String> {
     let part = order.neighborhood.as_deref().map(str::trim).filter(|part| !part.is_empty());
     if let Some(part) = part
         && !lines.is_empty()
-        && !lines.iter().any(|line| line.contains(part))
+        && !lines.iter().any(|line| has_words(line, part))
     {
         lines.push(part.to_owned());
     }
-    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    let has = |text: &str| lines.iter().any(|line| has_words(line, text));
     let Some(code) = order.postal_code.as_deref().map(str::trim).filter(|code| !has(code)) else {
         return lines;
     };
@@ -254,6 +254,19 @@ fn address_lines(order: &Order) -> Vec<String> {
         None => code.to_owned(),
     });
     lines
+}
+
+/// Whether a line of an address has a text as whole words: `Ulm` is not in `Ulmenweg 3`. Scripts
+/// that may have no spaces between words have it anywhere.
+fn has_words(line: &str, text: &str) -> bool {
+    let is_latin = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c < '\u{250}');
+    let (line, text) = (line.to_lowercase(), text.trim().to_lowercase());
+    line.match_indices(text.as_str()).any(|(at, found)| {
+        let (before, behind) = (&line[..at], &line[at + found.len()..]);
+        let goes_on_before = is_latin(found.chars().next()) && is_latin(before.chars().next_back());
+        let goes_on_behind = is_latin(found.chars().next_back()) && is_latin(behind.chars().next());
+        !(goes_on_before || goes_on_behind)
+    })
 }
 
 /// Groups the digits of a Brazilian or North American number that was typed without separators.
@@ -332,6 +345,25 @@ mod tests {
             ("+44 20 7946 0000", "+44 20 7946 0000"),
         ] {
             assert_eq!(readable_phone(typed), shown);
+        }
+    }
+
+    #[test]
+    fn postal_code_and_city_follow_an_address_that_lacks_them() {
+        let table: [(&str, &str, &str, &[&str]); 5] = [
+            ("Ulmenweg 3", "Ulm", "89073", &["Ulmenweg 3", "89073 Ulm"]),
+            ("Marktplatz 1, ULM", "Ulm", "89073", &["Marktplatz 1, ULM", "89073"]),
+            ("Marktplatz 1, 89073 Ulm", "Ulm", "89073", &["Marktplatz 1, 89073 Ulm"]),
+            ("Am Markt 11010", "Wien", "1010", &["Am Markt 11010", "1010 Wien"]),
+            ("渋谷区宇田川町1-1", "渋谷区", "150-0042", &["渋谷区宇田川町1-1", "150-0042"]),
+        ];
+        for (street, city, code, lines) in table {
+            let document = serde_json::json!({
+                "id": 1, "locale": "en", "business_name": "Alpha", "email": "a@alpha.fr",
+                "business_address": street, "primary_city": city, "postal_code": code,
+            });
+            let order = sitewright_order::read(&document, &"en".parse().unwrap()).unwrap();
+            assert_eq!(address_lines(&order), lines, "{street}");
         }
     }
 

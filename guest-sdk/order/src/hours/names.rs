@@ -697,7 +697,10 @@ fn in_language(week: &Week, word: &str) -> Option<Day> {
 /// The language that knows most of some folded words as days: the first of `preferred` that knows as
 /// many as any, else another. `Di` is a Tuesday beside `Mi`, and a Sunday beside `Ve`. `None` if no
 /// language knows any, or if several know as many, and not as the same days.
-pub(crate) fn language_of<'l>(words: &BTreeSet<String>, preferred: &[&'l str]) -> Option<&'l str> {
+pub(crate) fn language_of<'l>(
+    words: &BTreeSet<String>,
+    preferred: impl IntoIterator<Item = &'l str>,
+) -> Option<&'l str> {
     let found: Vec<(&'static str, Vec<Option<Day>>)> = WEEKS
         .iter()
         .map(|(name, week)| (*name, words.iter().map(|word| in_language(week, word)).collect()))
@@ -706,8 +709,8 @@ pub(crate) fn language_of<'l>(words: &BTreeSet<String>, preferred: &[&'l str]) -
     let most = found.iter().map(|(_, days)| count(days)).max().filter(|most| *most > 0)?;
     let best: Vec<_> = found.iter().filter(|(_, days)| count(days) == most).collect();
     for wanted in preferred {
-        if best.iter().any(|(name, _)| name == wanted) {
-            return Some(*wanted);
+        if best.iter().any(|(name, _)| *name == wanted) {
+            return Some(wanted);
         }
     }
     let (name, days) = best.first()?;

@@ -490,7 +490,10 @@ pub(super) fn address<'a>(f: &mut Fields<'a>, names: &[&'a str]) -> Address {
 }
 
 /// The places of a business.
-pub(super) fn locations(f: &mut Fields<'_>, languages: &[&str]) -> Vec<Place> {
+pub(super) fn locations<'l>(
+    f: &mut Fields<'_>,
+    languages: impl Iterator<Item = &'l str> + Clone,
+) -> Vec<Place> {
     let (at, Some(value)) = f.first(&["locations", "branches", "stores"]) else {
         return Vec::new();
     };
@@ -500,7 +503,7 @@ pub(super) fn locations(f: &mut Fields<'_>, languages: &[&str]) -> Vec<Place> {
             Entry::Object(at, fields) => places.push(f.below(&at, fields, |f| {
                 let (hours, hours_notes) = {
                     let names = ["hours", "business_hours", "opening_hours"];
-                    hours::read(f, &names, languages)
+                    hours::read(f, &names, languages.clone())
                 };
                 // The normalized form has the notes beside the hours.
                 let hours_notes = [notes(f), hours_notes].concat();

@@ -27,10 +27,10 @@ struct Week<'l> {
 
 /// Reads opening hours. `languages` are those that the order may be in, the likeliest first. They
 /// decide what a short name of a day means, unless the other days of the same hours are of another.
-pub(super) fn read<'a>(
+pub(super) fn read<'a, 'l>(
     f: &mut Fields<'a>,
     names: &[&'a str],
-    languages: &[&str],
+    languages: impl Iterator<Item = &'l str> + Clone,
 ) -> (Hours, Vec<HoursNote>) {
     let (at, value) = f.first(names);
     let without_html = value.and_then(|value| f.without_html(&at, value));
@@ -39,7 +39,7 @@ pub(super) fn read<'a>(
     if let Some(value) = value {
         add_words(value, &mut words);
     }
-    let first = languages.first().copied();
+    let first = languages.clone().next();
     let language = language_of(&words, languages).or(first).unwrap_or_default();
     let mut week = Week { language, days: BTreeMap::new(), notes: Vec::new() };
     match value {

@@ -12,6 +12,8 @@ mod shape;
 mod values;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
+use std::iter;
 
 use serde_json::{Map, Value};
 
@@ -189,10 +191,8 @@ fn read_as(
     if stored.is_some() {
         f.skip(["notices"]);
     }
-    // What was not told is likely that of the country, or of the names of the fields.
     let told = shape::given(&shape.locales).and_then(|(_, value)| shape::read(value).ok());
     let default_language = locale.language().to_owned();
-    let of_names = names::language_of(business.fields.keys());
 
     let order = (|| {
         let business_name = business_name(&mut f);
@@ -283,15 +283,22 @@ fn read_as(
         let reference_sites = f.texts(&["reference_sites"], crate::MAX_LINK);
         let design_notes = f.text(&["design_notes"], MAX_TEXT);
         let of_country = country.as_deref().map(country_languages).unwrap_or_default();
-        let mut languages: Vec<&str> = told.iter().map(Locale::language).collect();
-        languages
-            .extend(of_names.filter(|name| of_country.is_empty() || of_country.contains(name)));
-        languages.extend(of_country);
-        languages.push(&default_language);
+        // Without a locale, the language is likely that of the names of the fields, or one of the
+        // country. The names are looked at only if the locale does not answer.
+        let of_names = LazyCell::new(|| {
+            names::language_of(business.fields.keys())
+                .filter(|name| of_country.is_empty() || of_country.contains(name))
+        });
+        let languages = told
+            .iter()
+            .map(Locale::language)
+            .chain(iter::once(()).filter_map(|()| *of_names))
+            .chain(of_country.iter().copied())
+            .chain([default_language.as_str()]);
         let (business_hours, found) =
-            hours::read(&mut f, &["business_hours", "opening_hours", "hours"], &languages);
+            hours::read(&mut f, &["business_hours", "opening_hours", "hours"], languages.clone());
         let hours_notes = [content::notes(&mut f), found].concat();
-        let locations = content::locations(&mut f, &languages);
+        let locations = content::locations(&mut f, languages);
         let mut profiles = PROFILES.map(|(field, names)| f.profile(field, names));
         to_their_networks(&mut f, &mut profiles);
         let [

@@ -3,6 +3,7 @@
 
 mod crm_habits;
 mod lenient;
+mod names;
 mod problems;
 mod round_trip;
 mod shipped_orders;

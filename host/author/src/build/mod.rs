@@ -42,7 +42,8 @@ pub struct Built {
     pub debug: Option<PathBuf>,
     /// Duration of the language's tools.
     pub took: Duration,
-    /// The files of which it is made.
+    /// The files of which it is made, for the watcher of `template dev`. Only builds of
+    /// [`Mode::Dev`] list them: of others, any file counts.
     pub read: FilesRead,
 }
 
@@ -171,7 +172,10 @@ impl Builder {
         let project = self.project.clone();
         let write = move || {
             let (file, bytes, debug) = write_component(&component, &folder, &name, mode)?;
-            let read = FilesRead::by(&project, &component);
+            let read = match mode {
+                Mode::Dev => FilesRead::by(&project, &component),
+                Mode::Release => FilesRead::default(),
+            };
             Ok::<_, BuildError>(Built { file, bytes, debug, took, read })
         };
         tokio::task::spawn_blocking(write).await.map_err(|error| {
