@@ -42,8 +42,8 @@ pub struct Manifest {
     /// The fields of the order that the template uses, by name, for operators and forms; `None` if
     /// it does not say.
     pub order_fields: Option<Vec<String>>,
-    /// Texts of the template's own prompts and layouts that no visitor may read, at most 64, each of
-    /// 2 to 100 bytes.
+    /// Texts of the template's own prompts and layouts that no visitor may read, at most 64, each
+    /// of 2 to 100 bytes.
     pub copy_marks: Vec<String>,
     /// One of `locales`, for orders in another language where the operator allows that.
     pub fallback_locale: Option<String>,

@@ -104,7 +104,13 @@ fn removed(c: char, is_rtl: bool) -> bool {
 }
 
 fn is_right_to_left(c: char) -> bool {
-    matches!(c, '\u{590}'..='\u{61b}' | '\u{61d}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
+    matches!(
+        c,
+        '\u{590}'..='\u{61b}'
+            | '\u{61d}'..='\u{8ff}'
+            | '\u{fb1d}'..='\u{fdff}'
+            | '\u{fe70}'..='\u{fefc}'
+    )
 }
 
 /// The text with its HTML entities decoded; `None` if it has none. Only entities that end with `;`

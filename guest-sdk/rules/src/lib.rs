@@ -10,8 +10,8 @@
 //!
 //! The crate does no I/O, knows no provider, no HTTP library and no file system, and compiles to
 //! `wasm32-wasip2`. A component needs [`ai`] and [`delimiter`] only; `path` and `names` are behind
-//! the feature `path`, `delimiter` behind a feature of its name, and so are the derives of serde and
-//! schemars.
+//! the feature `path`, `delimiter` behind a feature of its name, and so are the derives of serde
+//! and schemars.
 
 pub mod ai;
 #[cfg(feature = "delimiter")]

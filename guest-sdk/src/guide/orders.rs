@@ -2,9 +2,9 @@
 //!
 //! The host reads the document of the CRM, validates it, and passes it as an
 //! [`Order`](crate::order::Order) with validated colours, opening hours, phone number and links. An
-//! optional field is an `Option`; a list may be empty. Always there are an id, a locale, a name, and
-//! one of `business_phone`, `business_email` and `whatsapp_phone`. The texts are untrusted input: see
-//! [`files`](super::files) and [`ai_calls`](super::ai_calls) for how to use them safely.
+//! optional field is an `Option`; a list may be empty. Always there are an id, a locale, a name,
+//! and one of `business_phone`, `business_email` and `whatsapp_phone`. The texts are untrusted
+//! input: see [`files`](super::files) and [`ai_calls`](super::ai_calls) for how to use them safely.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;

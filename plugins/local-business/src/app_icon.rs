@@ -1,8 +1,8 @@
 //! The icons of the site in tabs, bookmarks and on home screens, and the web app manifest that
 //! lists them.
 //!
-//! `assets/icons.bin` has a drawing for each letter; an icon is the drawing with the brand's colours
-//! as its palette. So no picture is drawn or compressed while an order is made.
+//! `assets/icons.bin` has a drawing for each letter; an icon is the drawing with the brand's
+//! colours as its palette. So no picture is drawn or compressed while an order is made.
 
 use serde_json::{Value, json};
 use sitewright_order::Color;

@@ -9,8 +9,8 @@
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`] and [`app_icon`]: all other files.
 //! - [`content`]: what the order says beside the copy: places, people, photos, identifiers.
-//! - [`palette`], [`art`], [`drawing`], [`hours`], [`contact`], [`trade`], [`structured`], [`title`],
-//!   [`header`]: parts of the pages. [`language`]: the wording.
+//! - [`palette`], [`art`], [`drawing`], [`hours`], [`contact`], [`trade`], [`structured`],
+//!   [`title`], [`header`]: parts of the pages. [`language`]: the wording.
 
 pub mod app_icon;
 pub mod art;

@@ -694,9 +694,9 @@ fn in_language(week: &Week, word: &str) -> Option<Day> {
     Day::ALL.get(at).copied()
 }
 
-/// The language that knows most of some folded words as days: the first of `preferred` that knows as
-/// many as any, else another. `Di` is a Tuesday beside `Mi`, and a Sunday beside `Ve`. `None` if no
-/// language knows any, or if several know as many, and not as the same days.
+/// The language that knows most of some folded words as days: the first of `preferred` that knows
+/// as many as any, else another. `Di` is a Tuesday beside `Mi`, and a Sunday beside `Ve`. `None` if
+/// no language knows any, or if several know as many, and not as the same days.
 pub(crate) fn language_of<'l>(
     words: &BTreeSet<String>,
     preferred: impl IntoIterator<Item = &'l str>,

@@ -120,8 +120,8 @@ pub(super) struct Opened<'a> {
 /// Whether an object has the fields of a business, or a section for them.
 type IsOrder = fn(&Map<String, Value>) -> bool;
 
-/// The order in a document. A document without an order in an envelope is the order itself, whatever
-/// it is.
+/// The order in a document. A document without an order in an envelope is the order itself,
+/// whatever it is.
 pub(super) fn open(document: &Value) -> Opened<'_> {
     let Some(mut opened) = open_if(document, is_order) else {
         let moved = document.as_object().and_then(with_section);

@@ -394,8 +394,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The one value of an object that a CRM wraps a text in, as in `{"value": "x", "type": "work"}`.
-    /// A warning names what is left out.
+    /// The one value of an object that a CRM wraps a text in, as in
+    /// `{"value": "x", "type": "work"}`. A warning names what is left out.
     fn only<'v>(
         &mut self,
         at: &str,

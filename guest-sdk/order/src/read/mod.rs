@@ -71,8 +71,8 @@ pub struct Refusal {
     pub notices: Vec<Notice>,
 }
 
-/// A document without its envelopes, which are looked for once: for callers that read several things
-/// of it.
+/// A document without its envelopes, which are looked for once: for callers that read several
+/// things of it.
 ///
 /// Around an order may be envelopes, as in `{"data": {"order": …, "onboarding": …}}`.
 pub struct Document<'a> {

@@ -1,5 +1,5 @@
-//! Values as databases, CRMs and form builders wrap them: with their type, or with the question that
-//! they answer.
+//! Values as databases, CRMs and form builders wrap them: with their type, or with the question
+//! that they answer.
 
 use std::collections::{HashMap, HashSet};
 

@@ -132,7 +132,9 @@ fn an_order_in_envelopes_is_found() {
         ),
         (json!({"order_id": 7, "business_name": "Alpha", "business_email": "x"}), ""),
         (
-            json!({"id": "7", "fields": [pair("business_name", "Alpha"), pair("business_email", "x")]}),
+            json!({"id": "7", "fields": [
+                pair("business_name", "Alpha"), pair("business_email", "x"),
+            ]}),
             "/fields",
         ),
         (
@@ -271,8 +273,10 @@ fn values_in_objects_lists_and_texts() {
             json!("01000-000"),
         ),
         (
-            json!({"locations": [{"name": "Bath", "address": {"street": "1 High St", "city": "Bath"},
-            "phone": {"number": "01225 123456"}}]}),
+            json!({"locations": [{
+                "name": "Bath", "address": {"street": "1 High St", "city": "Bath"},
+                "phone": {"number": "01225 123456"},
+            }]}),
             "/locations/0/address",
             json!("1 High St"),
         ),
@@ -312,7 +316,9 @@ fn values_in_objects_lists_and_texts() {
             json!("77 Main St\nSuite 2"),
         ),
         (
-            json!({"address": {"answer": {"street": {"val": "1 High St"}, "city": {"text": "Bath"}}}}),
+            json!({"address": {"answer": {
+                "street": {"val": "1 High St"}, "city": {"text": "Bath"},
+            }}}),
             "/primary_city",
             json!("Bath"),
         ),

@@ -401,11 +401,15 @@ fn the_content_of_a_business_is_typed() {
         "service_prices": [{"name": "Cut", "price": "from $75"}],
         "plans": {"Mensal": "R$ 189/mês"},
         "packages": [{"name": "Day", "price": 2190, "currency": "EUR", "hours": 10}],
-        "menu": [{"section": "Bread", "items": [{"name": "Rye", "price": "£4", "allergens": "gluten, milk"}]}],
+        "menu": [{"section": "Bread", "items": [
+            {"name": "Rye", "price": "£4", "allergens": "gluten, milk"},
+        ]}],
         "team": ["Jae Lim", {"name": "Simone", "role": "Owner"}],
         "photos": ["https://example.com/1.jpg", {"url": "example.com/2.jpg", "alt": "Two"}],
         "portfolio": [{"url": "https://example.com/3.jpg", "title": "Three"}],
-        "locations": [{"name": "Pontcanna", "address": "5 Street", "hours": {"saturday": "8am - 1pm"}}],
+        "locations": [
+            {"name": "Pontcanna", "address": "5 Street", "hours": {"saturday": "8am - 1pm"}},
+        ],
         "vat_id": "DE123456789", "siret": "812 345 678 00019", "licence_number": "CPI 3701",
         "booking_url": "book.example.com", "forms": {"endpoint": "https://forms.example.com/x"},
         "domain": "example.com", "country": "Deutschland", "postcode": "560001",
@@ -531,10 +535,8 @@ fn posts_are_read_from_what_content_systems_send() {
 fn a_field_that_an_entry_does_not_have_is_named() {
     let order = with("team", json!([{"name": "Jae", "shoe_size": 43}]));
     let said = notices(&order);
-    assert!(
-        matches!(said.as_slice(), [one] if one.starts_with("warning /onboarding/team/0/shoe_size: `43`")),
-        "{said:?}"
-    );
+    let start = "warning /onboarding/team/0/shoe_size: `43`";
+    assert!(matches!(said.as_slice(), [one] if one.starts_with(start)), "{said:?}");
 }
 
 #[test]
@@ -572,9 +574,8 @@ fn real_orders_are_read_and_every_dropped_value_is_named() {
     let table: &[(&str, &[&str])] = &[
         (
             "n01-hair-salon-en",
-            &[
-                "note /onboarding/social_instagram: `@copperandrye` is read as https://www.instagram.com/copperandrye",
-            ],
+            &["note /onboarding/social_instagram: `@copperandrye` is read as \
+                 https://www.instagram.com/copperandrye"],
         ),
         ("n02-gym-ptbr", &["note /onboarding/business_hours/feriados: `feriados` has no place"]),
         ("n04-realestate-fr", &["warning /onboarding/business_hours/samedi: `sur rendez-vous`"]),
