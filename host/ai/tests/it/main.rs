@@ -9,3 +9,4 @@ mod http;
 mod keys;
 mod negotiation;
 mod reply_cache;
+mod tenants;
