@@ -103,8 +103,8 @@ impl FairSlots {
         }
     }
 
-    /// A free slot, or the end of the queue: decided under one lock, so that no slot becomes free in
-    /// between.
+    /// A free slot, or the end of the queue: decided under one lock, so that no slot becomes free
+    /// in between.
     fn slot_or_queue<'a>(self: &'a Arc<Self>, caller: Option<&Arc<Caller>>) -> Entered<'a> {
         let mut state = self.state.lock();
         if state.waiting.is_empty() && state.has_room() {
@@ -277,8 +277,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, goes and ends, before and after it was granted a slot: no more slots than
-        /// the limit are held, none is free while somebody waits, and none is lost.
+        /// Whatever comes, goes and ends, before and after it was granted a slot: no more slots
+        /// than the limit are held, none is free while somebody waits, and none is lost.
         #[test]
         fn no_slot_is_lost(
             limit in 1_u32..4,

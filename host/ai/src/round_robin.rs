@@ -1,8 +1,8 @@
 //! Whose turn it is among calls that wait: that of each tenant, one after the other, and within one
 //! tenant that of the call that has waited the longest.
 //!
-//! While `k` tenants wait, each of them is served at least once in `k` turns, however many calls the
-//! others have. A tenant that comes takes the last turn, so that coming and going gains nothing.
+//! While `k` tenants wait, each of them is served at least once in `k` turns, however many calls
+//! the others have. A tenant that comes takes the last turn, so that coming and going gains nothing.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
