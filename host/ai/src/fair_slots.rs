@@ -301,7 +301,7 @@ mod tests {
                     _ => {}
                 }
                 // Half of those that were granted a slot notice it now.
-                if nth % 2 == 0 {
+                if nth.is_multiple_of(2) {
                     let mut still = Vec::new();
                     for mut queued in waiting {
                         match queued.granted.try_recv() {

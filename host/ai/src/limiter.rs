@@ -964,4 +964,27 @@ mod tests {
             assert_eq!(limit(), Some(4));
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn calls_that_wait_for_a_learned_limit_take_turns_by_their_tenants() {
+        let limiter = limiter(LimitsConfig::default());
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(limiter.acquire(MODEL, 0, later()).await.unwrap());
+        }
+        held.pop().unwrap().complete(Some(&too_many()));
+        assert_eq!(limiter.of(MODEL).learned.limit(), Some(4));
+        held.truncate(4);
+        let acquire = |name: &'static str| Box::pin(acquire_of(&limiter, name));
+        let (mut first, mut second, mut other) = (acquire("a1"), acquire("a2"), acquire("b1"));
+        for call in [&mut first, &mut second, &mut other] {
+            assert!(call.now_or_never().is_none(), "it has to wait");
+        }
+        drop(held.pop());
+        drop(first.await.unwrap());
+        assert!((&mut second).now_or_never().is_none(), "it is the turn of the other tenant");
+        drop(other.await.unwrap());
+        assert!(second.await.is_ok());
+    }
 }
