@@ -1,6 +1,7 @@
 //! Who makes a call. What one order asks for may make a provider fail, as a prompt that takes it
 //! minutes: such failures must not stop the calls of others.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::failure::AttemptFailure;
@@ -12,6 +13,41 @@ pub(super) struct Caller {
     pub(super) order: String,
     /// The label of the order's tenant. Orders without one count as those of one tenant.
     pub(super) tenant: Option<String>,
+}
+
+/// Where calls wait, those with the same key take turns as one tenant: the orders with one label,
+/// all orders without one, and all calls that are made for no order.
+#[derive(Debug, Clone)]
+pub(super) struct TenantKey(Option<Arc<Caller>>);
+
+impl TenantKey {
+    pub(super) fn of(caller: Option<&Arc<Caller>>) -> Self {
+        TenantKey(caller.cloned())
+    }
+
+    fn label(&self) -> Option<Option<&str>> {
+        self.0.as_ref().map(|caller| caller.tenant.as_deref())
+    }
+}
+
+impl PartialEq for TenantKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.label() == other.label()
+    }
+}
+
+impl Eq for TenantKey {}
+
+impl PartialOrd for TenantKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TenantKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.label().cmp(&other.label())
+    }
 }
 
 /// Whether two calls are made for orders of one tenant.

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::caller::Caller;
 use super::failure::AttemptFailure;
+use super::fair_slots::{FairSlot, FairSlots};
 use sitewright_model::ai::AiErrorKind;
 
 /// The least that a limit is learned to be. Of a provider that refuses one of so few calls, the rate
@@ -23,16 +24,9 @@ const LEAST: u32 = 4;
 pub(super) struct LearnedLimit {
     /// For logs.
     model: String,
-    state: Mutex<State>,
-    /// Held by the call that waits for the next slot, so that calls get one in the order of arrival.
-    turn: tokio::sync::Mutex<()>,
-    freed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    in_flight: u32,
-    learned: Option<Learned>,
+    /// Has the limit that was learned. It is changed under the lock of `learned` only.
+    slots: Arc<FairSlots>,
+    learned: Mutex<Option<Learned>>,
 }
 
 #[derive(Debug)]
@@ -53,58 +47,29 @@ struct Learned {
 pub(super) struct LearnedSlot {
     of: Arc<LearnedLimit>,
     began: Instant,
+    _slot: FairSlot,
 }
 
 impl LearnedLimit {
     pub(super) fn new(model: &str) -> Arc<Self> {
-        let (state, turn, freed) = (Mutex::default(), tokio::sync::Mutex::new(()), Notify::new());
-        Arc::new(LearnedLimit { model: model.to_owned(), state, turn, freed })
+        let (slots, learned) = (FairSlots::new(None), Mutex::default());
+        Arc::new(LearnedLimit { model: model.to_owned(), slots, learned })
     }
 
     /// Waits for a slot; `None` if the deadline passed.
-    pub(super) async fn enter(self: &Arc<Self>, deadline: Instant) -> Option<LearnedSlot> {
-        if let Some(slot) = self.enter_unlimited() {
-            return Some(slot);
-        }
-        let _turn = timeout_at(deadline, self.turn.lock()).await.ok()?;
-        loop {
-            // Registered before the look, so that no notice is missed.
-            let mut freed = std::pin::pin!(self.freed.notified());
-            freed.as_mut().enable();
-            if let Some(slot) = self.try_enter() {
-                return Some(slot);
-            }
-            timeout_at(deadline, freed).await.ok()?;
-        }
-    }
-
-    /// A slot, if nothing is limited.
-    fn enter_unlimited(self: &Arc<Self>) -> Option<LearnedSlot> {
-        let mut state = self.state.lock();
-        if state.learned.is_some() {
-            return None;
-        }
-        state.in_flight += 1;
-        drop(state);
-        Some(LearnedSlot { of: self.clone(), began: Instant::now() })
-    }
-
-    fn try_enter(self: &Arc<Self>) -> Option<LearnedSlot> {
-        let mut state = self.state.lock();
-        let is_full =
-            state.learned.as_ref().is_some_and(|learned| state.in_flight >= learned.limit);
-        if is_full {
-            return None;
-        }
-        state.in_flight += 1;
-        drop(state);
-        Some(LearnedSlot { of: self.clone(), began: Instant::now() })
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        caller: Option<&Arc<Caller>>,
+        deadline: Instant,
+    ) -> Option<LearnedSlot> {
+        let slot = self.slots.enter(caller, deadline).await?;
+        Some(LearnedSlot { of: self.clone(), began: Instant::now(), _slot: slot })
     }
 
     /// The limit, if one was learned.
     #[cfg(test)]
     pub(super) fn limit(&self) -> Option<u32> {
-        self.state.lock().learned.as_ref().map(|learned| learned.limit)
+        self.learned.lock().as_ref().map(|learned| learned.limit)
     }
 }
 
@@ -127,9 +92,9 @@ impl LearnedSlot {
     }
 
     fn refused(&self) {
-        let mut state = self.of.state.lock();
-        let in_flight = state.in_flight;
-        let (limit, forget_at) = match &state.learned {
+        let mut known = self.of.learned.lock();
+        let in_flight = self.of.slots.held();
+        let (limit, forget_at) = match &*known {
             // All calls in flight are refused at once; that is one refusal.
             Some(learned) if self.began <= learned.reduced => return,
             Some(learned) => (learned.limit.min(in_flight) / 2, learned.forget_at),
@@ -137,8 +102,9 @@ impl LearnedSlot {
             None => (in_flight / 2, in_flight.saturating_mul(2)),
         };
         let (limit, reduced) = (limit.max(LEAST), Instant::now());
-        state.learned = Some(Learned { limit, good: 0, reduced, forget_at });
-        drop(state);
+        *known = Some(Learned { limit, good: 0, reduced, forget_at });
+        self.of.slots.set_limit(Some(limit));
+        drop(known);
         tracing::info!(
             model = self.of.model,
             in_flight,
@@ -149,31 +115,22 @@ impl LearnedSlot {
     }
 
     fn succeeded(&self) {
-        let mut state = self.of.state.lock();
-        let Some(learned) = &mut state.learned else { return };
+        let mut known = self.of.learned.lock();
+        let Some(learned) = &mut *known else { return };
         learned.good += 1;
         if learned.good < learned.limit {
             return;
         }
         (learned.limit, learned.good) = (learned.limit + 1, 0);
-        let is_over = learned.limit >= learned.forget_at;
-        if is_over {
-            state.learned = None;
+        let limit = (learned.limit < learned.forget_at).then_some(learned.limit);
+        if limit.is_none() {
+            *known = None;
         }
-        drop(state);
-        if is_over {
+        self.of.slots.set_limit(limit);
+        drop(known);
+        if limit.is_none() {
             let model = &self.of.model;
             tracing::info!(model, "the calls of the model at once are not limited any more");
         }
-        self.of.freed.notify_one();
-    }
-}
-
-impl Drop for LearnedSlot {
-    fn drop(&mut self) {
-        let mut state = self.of.state.lock();
-        state.in_flight = state.in_flight.saturating_sub(1);
-        drop(state);
-        self.of.freed.notify_one();
     }
 }

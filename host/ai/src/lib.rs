@@ -15,6 +15,7 @@
 //! | `hedge` | when are two candidates asked at once, and which one counts? |
 //! | `parameters`, `settings` | what is sent in another way, because a model or the operator says so? |
 //! | `retry`, `limiter`, `learned_limit` | when again, and how many at once? |
+//! | `fair_slots`, `round_robin` | which call is next of those that wait for a slot or a rate? |
 //! | `caller` | for whom is a call made, and who fails with it? |
 //! | `budget`, `day_budget` | how much in total? |
 //! | `journal`, `reply_cache` | which replies were paid for already, by the order or by another? |
@@ -57,6 +58,7 @@ mod dispatch;
 mod error_body;
 mod error_words;
 mod failure;
+mod fair_slots;
 mod finish_reason;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -90,6 +92,7 @@ mod reply_check;
 mod request;
 mod retry;
 mod retry_after;
+mod round_robin;
 mod route;
 mod route_builder;
 mod same_frame;

@@ -11,8 +11,8 @@
 //! if calls of two tenants have, or with a failure that every call would have met. Any call that
 //! succeeds meanwhile closes it.
 //!
-//! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
-//! apply meanwhile.
+//! No lock is held across a request. Calls that wait for a slot or a rate take turns by their
+//! tenants, and within one in the order of their arrival; their deadlines apply meanwhile.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,12 +26,12 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::caller::{Caller, Failing, is_of_same_tenant};
 use super::config::{BreakerConfig, LimitsConfig};
 use super::failure::AttemptFailure;
+use super::fair_slots::{FairSlot, FairSlots};
 use super::learned_limit::{LearnedLimit, LearnedSlot};
 use sitewright_model::ai::{AiErrorKind, Limit};
 
@@ -39,10 +39,10 @@ use sitewright_model::ai::{AiErrorKind, Limit};
 /// common.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    concurrency: Option<Arc<Semaphore>>,
-    /// Calls acquire the rates one at a time, in the order of arrival. Held while a call waits for
-    /// its rate, never during a request.
-    queue: tokio::sync::Mutex<()>,
+    concurrency: Option<Arc<FairSlots>>,
+    /// One slot: calls acquire the rates one at a time. Held while a call waits for its rate, never
+    /// during a request.
+    turn: Arc<FairSlots>,
     requests: Option<Rate>,
     tokens: Option<Rate>,
     /// Tokens that calls used beyond their estimates; added to the cost of the next call.
@@ -65,7 +65,7 @@ struct OfModel {
 /// The right to make one request. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<FairSlot>,
     learned: LearnedSlot,
     address: Admitted,
     model: Admitted,
@@ -100,10 +100,8 @@ impl Drop for Admitted {
 impl Limiter {
     pub(super) fn new(limits: LimitsConfig, breaker: BreakerConfig) -> Self {
         Limiter {
-            concurrency: limits
-                .concurrency
-                .map(|most| Arc::new(Semaphore::new(most.get() as usize))),
-            queue: tokio::sync::Mutex::new(()),
+            concurrency: limits.concurrency.map(|most| FairSlots::new(Some(most.get()))),
+            turn: FairSlots::new(Some(1)),
             requests: limits.requests_per_minute.map(Rate::per_minute),
             tokens: limits.tokens_per_minute.map(Rate::per_minute),
             debt: AtomicU64::new(0),
@@ -190,23 +188,19 @@ impl Limiter {
         };
         let slot = match &self.concurrency {
             None => None,
-            Some(semaphore) => {
-                match timeout_at(deadline, semaphore.clone().acquire_owned()).await {
-                    Ok(Ok(slot)) => Some(slot),
-                    Ok(Err(_)) | Err(_) => {
-                        return Err(late("a free slot (limits.concurrency)".to_owned()));
-                    }
-                }
-            }
+            Some(slots) => match slots.enter(caller, deadline).await {
+                Some(slot) => Some(slot),
+                None => return Err(late("a free slot (limits.concurrency)".to_owned())),
+            },
         };
         let OfModel { breaker, learned } = self.of(model);
-        let Some(learned) = learned.enter(deadline).await else {
+        let Some(learned) = learned.enter(caller, deadline).await else {
             return Err(late("a free slot (its provider refused more calls at once)".to_owned()));
         };
         if self.requests.is_some() || self.tokens.is_some() {
-            let queue = timeout_at(deadline, self.queue.lock()).await;
-            let _queue = queue
-                .map_err(|_| late("other calls to acquire their rates (limits)".to_owned()))?;
+            let Some(_turn) = self.turn.enter(caller, deadline).await else {
+                return Err(late("other calls to acquire their rates (limits)".to_owned()));
+            };
             let debt = self.debt.swap(0, Ordering::Relaxed);
             let owed = u32::try_from(tokens.saturating_add(debt)).unwrap_or(u32::MAX);
             let rates = [
@@ -969,5 +963,28 @@ mod tests {
             acquire().await.unwrap().complete(Some(&too_many()));
             assert_eq!(limit(), Some(4));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn calls_that_wait_for_a_learned_limit_take_turns_by_their_tenants() {
+        let limiter = limiter(LimitsConfig::default());
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(limiter.acquire(MODEL, 0, later()).await.unwrap());
+        }
+        held.pop().unwrap().complete(Some(&too_many()));
+        assert_eq!(limiter.of(MODEL).learned.limit(), Some(4));
+        held.truncate(4);
+        let acquire = |name: &'static str| Box::pin(acquire_of(&limiter, name));
+        let (mut first, mut second, mut other) = (acquire("a1"), acquire("a2"), acquire("b1"));
+        for call in [&mut first, &mut second, &mut other] {
+            assert!(call.now_or_never().is_none(), "it has to wait");
+        }
+        drop(held.pop());
+        drop(first.await.unwrap());
+        assert!((&mut second).now_or_never().is_none(), "it is the turn of the other tenant");
+        drop(other.await.unwrap());
+        assert!(second.await.is_ok());
     }
 }

@@ -10,3 +10,4 @@ mod http;
 mod keys;
 mod negotiation;
 mod reply_cache;
+mod tenants;

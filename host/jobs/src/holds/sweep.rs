@@ -374,7 +374,8 @@ impl Known {
 
 /// The parked order that is the next probe of a hold of which `probes` have failed: the one that
 /// has been parked the longest, and every second time the first of another tenant, because the
-/// orders of one may be all that meet the cause.
+/// orders of one may be all that meet the cause. It begins with the other tenant: the order that
+/// met the cause is the one that was parked first.
 async fn next_probe(tx: &mut Tx, hold: &str, probes: i64) -> Result<Option<String>, sqlx::Error> {
     let longest = sql!(
         "SELECT id, tenant FROM sitewright_orders WHERE held_by = $1 AND state || '' = {waiting}
@@ -383,7 +384,7 @@ async fn next_probe(tx: &mut Tx, hold: &str, probes: i64) -> Result<Option<Strin
     let Some(row) = tx.optional(longest, args![hold]).await? else { return Ok(None) };
     let (longest, tenant) = (row.text("id")?, row.opt_text("tenant")?);
     // Where no order has a tenant, there is no other one to look for among thousands.
-    if probes % 2 == 0 || tx.optional(ANY_TENANT, vec![]).await?.is_none() {
+    if probes % 2 != 0 || tx.optional(ANY_TENANT, vec![]).await?.is_none() {
         return Ok(Some(longest));
     }
     let other = sql!(
