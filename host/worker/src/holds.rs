@@ -695,12 +695,12 @@ fn seen(record: &FailureRecord, fingerprint: &str) -> String {
 
 /// The message of a failure; if a circuit breaker rejected the call, of the one that opened it:
 /// that nothing was sent says less.
-fn in_full(record: &FailureRecord) -> Cow<'_, str> {
+fn in_full(record: &FailureRecord) -> Cow<'_, Message> {
     let is_rejected =
         |ai: &&AiError| ai.attempts.last().is_some_and(|last| last.opened_by.is_some());
     match record.ai.as_ref().filter(is_rejected) {
-        Some(ai) => fault::in_full(ai).as_str().to_owned().into(),
-        None => record.message.as_str().into(),
+        Some(ai) => ai.in_full(),
+        None => Cow::Borrowed(&record.message),
     }
 }
 
