@@ -586,9 +586,10 @@ impl Holds {
     /// orders are attempted again at once.
     async fn release_replaced(&self, template: &str) {
         let replaced = HoldId::new(HoldKind::Template, template);
-        let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
-        for id in known {
-            if id.is_of_same(&replaced) && self.is_circuit(&id) {
+        let own: Vec<HoldId> =
+            self.known.read().keys().filter(|id| id.is_of_same(&replaced)).cloned().collect();
+        for id in own {
+            if self.is_circuit(&id) {
                 let release = self.database.release_hold(&id).await;
                 self.released_with(&id, release, "the template was replaced");
             }
