@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::failure::AttemptFailure;
+use sitewright_cpu_time::of_thread;
 use sitewright_model::ai::AiErrorKind;
 
 /// Maximum processor time for one stream. Its size bounds the work loosely: 64 MiB can be millions
@@ -32,9 +31,9 @@ impl DecodingTime {
         max: Duration,
         decode: impl FnOnce() -> Result<T, AttemptFailure>,
     ) -> Result<T, AttemptFailure> {
-        let began = thread_time();
+        let began = of_thread();
         let decoded = decode()?;
-        self.0 += thread_time().saturating_sub(began);
+        self.0 += of_thread().saturating_sub(began);
         if self.0 > max {
             let detail = format!(
                 "its answer is a flood: reading it has taken {} ms of processor time, and {} ms \
@@ -48,13 +47,6 @@ impl DecodingTime {
     }
 }
 
-/// The processor time of this thread.
-fn thread_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,8 +55,8 @@ mod tests {
     fn a_stream_that_takes_too_much_processor_time_in_all_ends_as_a_flood() {
         const PART: Duration = Duration::from_millis(2);
         let busy = || {
-            let began = thread_time();
-            while thread_time() - began < PART {}
+            let began = of_thread();
+            while of_thread() - began < PART {}
             Ok(())
         };
         for (max, parts) in [(Duration::ZERO, 1), (PART * 3 / 2, 2), (Duration::MAX, 3)] {

@@ -473,20 +473,16 @@ impl<'a> Dispatch<'a> {
             (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
         let call_id = Some(self.call.call_id);
         let purpose = self.request.purpose.as_str();
-        let before = |attempts: &[Attempt]| {
-            attempts
-                .iter()
-                .map(|one| format!("`{}`: {}", one.provider, one.outcome))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
         let earlier = |failures: Vec<FailedAttempt>| {
             failures.into_iter().map(|failed| failed.message).collect()
         };
         if let Some(message) = over_budget {
             let message = match attempts.is_empty() {
                 true => message,
-                false => message!("no further attempt: {message}; before it {}", before(&attempts)),
+                false => {
+                    let before = Attempt::outcomes(&attempts);
+                    message!("no further attempt: {message}; before it {before}")
+                }
             };
             let error =
                 AiError::before_any_attempt(call_id, purpose, AiErrorKind::BudgetExceeded, message);
@@ -500,13 +496,8 @@ impl<'a> Dispatch<'a> {
             );
             return AiError::before_any_attempt(call_id, purpose, AiErrorKind::Cancelled, message);
         };
-        let message = match attempts.len().saturating_sub(1) {
-            0 => last.message,
-            tried => {
-                let before = before(&attempts[..tried]);
-                message!("every attempt failed; the last: {}; before it {before}", last.message)
-            }
-        };
+        let before = attempts.split_last().map(|(_, before)| before).unwrap_or_default();
+        let message = AiError::message_of(&last.message, before);
         let blocks_retry = self.text.has_begun() && may_try_another(last.failure.kind);
         let why = if blocks_retry {
             "; not tried again: the template has the beginning of this reply"

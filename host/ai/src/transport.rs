@@ -43,6 +43,10 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Maximum time between two chunks of a response of an API beside that of calls.
 const CHUNK_WITHIN: Duration = Duration::from_secs(60);
 
+/// Maximum bytes of a stream that was read whole that are decoded at once, before the time that was
+/// used is compared with its limit: about as many as arrive of another stream at once.
+const DECODED_AT_ONCE: usize = 64 * 1024;
+
 /// Number of bytes that are read to distinguish a stream from a whole body.
 const SNIFF_BYTES: usize = 16;
 
@@ -276,9 +280,7 @@ impl Transport {
                 let (body, was_compressed) = plain(&head, received.read, &mut admission).await?;
                 let is_success = (200..300).contains(&head.status);
                 if was_compressed && is_success && adapter.is_stream(&body) {
-                    let mut decoder = adapter.decoder(&head);
-                    let answer = decoder.push(&body).and_then(|_| decoder.finish());
-                    return answer
+                    return whole_stream(adapter, &head, &body)
                         .inspect(|answer| live.heard = Some(Heard::whole(answer)))
                         .and_then(|answer| answer.judge(&head))
                         .map_err(|failure| failure.of_answer(&head, &body));
@@ -595,6 +597,20 @@ async fn plain(
             Ok((plain, true))
         }
     }
+}
+
+/// The answer of a stream whose body was read whole, within the time for decoding a stream.
+fn whole_stream(
+    adapter: &dyn Adapter,
+    head: &HttpHead,
+    body: &[u8],
+) -> Result<Answer, AttemptFailure> {
+    let mut decoding = DecodingTime::default();
+    let mut decoder = adapter.decoder(head);
+    for part in body.chunks(DECODED_AT_ONCE) {
+        decoding.spend(|| decoder.push(part))?;
+    }
+    decoding.spend(|| decoder.finish())
 }
 
 /// Forwards the text of these events and returns its size in bytes. Meanwhile only the limit of the

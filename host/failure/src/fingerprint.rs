@@ -15,6 +15,7 @@ use sitewright_model::ai::AiError;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::failure::{Frame, TrapRecord};
+use sitewright_model::message::Message;
 
 /// Number of own frames in the hash: the outer ones are the same in every failure.
 const FRAMES: usize = 3;
@@ -67,7 +68,7 @@ pub fn of(record: &FailureRecord) -> String {
                 let (status, message) = seen(ai);
                 let status = status.map(|status| status.to_string());
                 parts.add("status", &status.unwrap_or_default());
-                parts.add("message", &normalised(&message));
+                parts.add("message", &normalised(message.as_str()));
             }
             None => parts.add("message", &normalised(record.message.as_str())),
         },
@@ -112,16 +113,12 @@ pub fn of(record: &FailureRecord) -> String {
 
 /// Status and message of a failed call: those of the failure that opened the circuit breaker, if
 /// the breaker rejected the last attempt. What was not sent has the same cause.
-fn seen(ai: &AiError) -> (Option<u16>, Cow<'_, str>) {
-    let message = ai.message.as_str();
-    let Some(last) = ai.attempts.last() else { return (None, Cow::Borrowed(message)) };
-    match (&last.opened_by, &last.message) {
-        (Some(opened), Some(rejected)) => {
-            let message = message.replace(rejected.as_str(), opened.in_full().as_str());
-            (opened.status, Cow::Owned(message))
-        }
-        _ => (last.status, Cow::Borrowed(message)),
-    }
+fn seen(ai: &AiError) -> (Option<u16>, Cow<'_, Message>) {
+    let status = ai.attempts.last().and_then(|last| match &last.opened_by {
+        Some(opened) => opened.status,
+        None => last.status,
+    });
+    (status, ai.in_full())
 }
 
 /// The fingerprint of a failure of which only kind and message are known.

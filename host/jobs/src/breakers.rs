@@ -104,7 +104,8 @@ pub struct Breaker {
     /// When the next call is let through, in milliseconds since the Unix epoch; null if the next one
     /// that comes is.
     pub next_probe_at: Option<i64>,
-    /// Whose calls it rejects; null if a worker of an earlier version has stored it.
+    /// Whose calls it rejects; null if that is unknown, because a worker of another version has
+    /// stored it.
     pub scope: Option<BreakerScope>,
 }
 
@@ -122,8 +123,32 @@ impl Breaker {
             status: row.opt_int("status")?,
             since: row.int("since")?,
             next_probe_at: row.opt_int("next_probe_at")?,
-            scope: row.opt_text("scope")?.and_then(|scope| serde_json::from_str(&scope).ok()),
+            scope: scope_of(row)?,
         })
+    }
+}
+
+/// Whose calls the breaker of a row rejects; `None` if that is unknown.
+fn scope_of(row: &Row) -> Result<Option<BreakerScope>, sqlx::Error> {
+    let Some(scope) = row.opt_text("scope")? else { return Ok(None) };
+    let (worker, provider, model) =
+        (row.text("worker")?, row.text("provider")?, row.text("model")?);
+    match serde_json::from_str(&scope) {
+        Ok(scope) => Ok(Some(scope)),
+        // The other columns are right, and a page without this breaker would hide an outage.
+        Err(error) => {
+            tracing::warn!(
+                worker,
+                provider,
+                model,
+                scope,
+                %error,
+                "whose calls an open circuit breaker rejects is not known here: the worker stored \
+                 a `scope` in `sitewright_breakers` that this version cannot read; use the same \
+                 version of Sitewright for this process and that worker"
+            );
+            Ok(None)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::bulk::{BULK_BATCH, Selection, SelectionCursor, cancel_all_in, reopen_
 use super::database::Database;
 use super::driver::{Row, Tx, args, river};
 use super::error::Error;
+use super::locks::try_bulk_lock;
 use super::model::OrderState;
 use super::tokens::{NewAuditEntry, audit_in};
 
@@ -160,6 +161,20 @@ impl BulkRun {
     }
 }
 
+/// The id of the oldest run that can be claimed: nobody else has recorded anything of it since
+/// `$1`, and fewer than `$2` of its tenant are being made.
+macro_rules! select_claimable {
+    () => {
+        "SELECT b.id AS id FROM sitewright_bulk_runs b
+             WHERE b.state = 'running' AND b.selection IS NOT NULL
+                AND (b.owner IS NULL OR b.seen_at < $1)
+                AND (b.tenant IS NULL OR (SELECT count(*) FROM sitewright_bulk_runs r
+                    WHERE r.tenant = b.tenant AND r.state = 'running' AND r.owner IS NOT NULL
+                        AND r.seen_at >= $1) < $2)
+             ORDER BY b.at, b.id LIMIT 1"
+    };
+}
+
 /// A column with a JSON text.
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<Option<T>, sqlx::Error> {
     let Some(text) = row.opt_text(column)? else { return Ok(None) };
@@ -249,35 +264,34 @@ impl Database {
     }
 
     /// The oldest run that no process goes on with, for this one. `None` if there is none, or only
-    /// those of tenants of which two are being made.
+    /// those of tenants of which two are being made, or if another process claims one right now.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn claim_bulk(&self) -> Result<Option<ClaimedBulk>, Error> {
         let doing = "looking for bulk actions";
         // Most looks find nothing, and write nothing.
-        let sql = "SELECT b.id AS id FROM sitewright_bulk_runs b
-             WHERE b.state = 'running' AND b.selection IS NOT NULL
-                AND (b.owner IS NULL OR b.seen_at < $1)
-                AND (b.tenant IS NULL OR (SELECT count(*) FROM sitewright_bulk_runs r
-                    WHERE r.tenant = b.tenant AND r.state = 'running' AND r.owner IS NOT NULL
-                        AND r.seen_at >= $1) < $2)
-             ORDER BY b.at, b.id LIMIT 1";
         let args = args![now_ms() - LOST_AFTER_MS, AT_ONCE_OF_TENANT];
-        let rows = self.read(doing, sql, args).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let id = row.text("id").map_err(|error| Error::database(doing, error))?;
+        if self.read(doing, select_claimable!(), args).await?.is_empty() {
+            return Ok(None);
+        }
         self.write("claiming a bulk action", move |tx| {
-            let (id, owner) = (id.clone(), Ulid::generate().to_string());
+            let owner = Ulid::generate().to_string();
             Box::pin(async move {
-                let now = now_ms();
-                let sql = "UPDATE sitewright_bulk_runs SET owner = $2, seen_at = $3
-                     WHERE id = $1 AND state = 'running' AND (owner IS NULL OR seen_at < $4)";
-                let values = args![&id, &owner, now, now - LOST_AFTER_MS];
-                if tx.execute(sql, values).await? == 0 {
+                if !try_bulk_lock(tx).await? {
                     return Ok(None);
                 }
-                let row = tx.optional(select_runs!("WHERE id = $1"), args![&id]).await?;
+                // Whoever had it may have recorded something since it was selected.
+                let sql = concat!(
+                    "UPDATE sitewright_bulk_runs SET owner = $3, seen_at = $4
+                     WHERE id = (",
+                    select_claimable!(),
+                    ") AND state = 'running' AND (owner IS NULL OR seen_at < $1)
+                     RETURNING id, action, selected, changed, unchanged, selection, position"
+                );
+                let now = now_ms();
+                let values = args![now - LOST_AFTER_MS, AT_ONCE_OF_TENANT, &owner, now];
+                let row = tx.optional(sql, values).await?;
                 row.map(|row| ClaimedBulk::read(&row, owner)).transpose()
             })
         })

@@ -22,6 +22,17 @@ pub(super) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     }
 }
 
+/// Lets one of several servers on PostgreSQL claim a bulk action at a time, until the transaction
+/// ends: what it counts stays so until it has claimed. Always `true` on SQLite, which has one
+/// writer.
+pub(super) async fn try_bulk_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    match tx {
+        Tx::Sqlite(_) => Ok(true),
+        #[cfg(feature = "postgres")]
+        Tx::Postgres(_) => postgres::try_bulk_lock(tx).await,
+    }
+}
+
 /// How a file that is only locked is opened. Nobody else has a reason to lock it.
 fn options() -> std::fs::OpenOptions {
     let mut options = File::options();

@@ -88,6 +88,21 @@ struct ReplySums {
     by_label: String,
 }
 
+/// What the AI replies of an hour sum up to, of one label.
+struct LabelSums {
+    /// Purpose, provider, model and template.
+    key: [Option<String>; 4],
+    tenant: Option<String>,
+    sums: [i64; 5],
+}
+
+impl LabelSums {
+    fn row(&self) -> Vec<Json> {
+        let columns = self.key.iter().chain([&self.tenant]).map(|column| json!(column));
+        columns.chain(self.sums.map(Json::from)).collect()
+    }
+}
+
 /// The beginning of a statement: the table `summed` has the hours of a subject within a period whose
 /// sums are right, by a condition if it is another one than that there are any, and `gaps` what is
 /// between them, from `begins` to before `ends`.
@@ -369,7 +384,7 @@ impl Database {
                 })
                 .await;
         }
-        let by_label = self.sums_of_replies(hour).await?.by_label;
+        let by_label = json_rows(self.sums_by_label(hour).await?.iter().map(LabelSums::row));
         self.write(SUMMING, move |tx| {
             let (by_label, announcement) = (by_label.clone(), announcement.clone());
             Box::pin(async move {
@@ -387,8 +402,8 @@ impl Database {
         .await
     }
 
-    /// Adds up the AI replies of an hour.
-    async fn sums_of_replies(&self, hour: i64) -> Result<ReplySums, Error> {
+    /// Adds up the AI replies of an hour, for each label.
+    async fn sums_by_label(&self, hour: i64) -> Result<Vec<LabelSums>, Error> {
         macro_rules! by_label {
             ($orders:literal) => {
                 concat!(
@@ -411,8 +426,6 @@ impl Database {
             by_label!("sitewright_orders o"),
         );
         let mut by_label = Vec::new();
-        let mut by_template: BTreeMap<[Option<String>; 4], [i64; 5]> = BTreeMap::new();
-        let mut by_tenant: BTreeMap<Option<String>, [i64; 5]> = BTreeMap::new();
         for row in self.read(SUMMING, sql, args![hour, until]).await? {
             let key = [
                 Some(row.text("purpose").map_err(failed)?),
@@ -422,8 +435,18 @@ impl Database {
             ];
             let tenant = row.opt_text("tenant").map_err(failed)?;
             let sums = sums_of(&row).map_err(failed)?;
-            let columns = key.iter().chain([&tenant]).map(|column| json!(column));
-            by_label.push(columns.chain(sums.map(Json::from)).collect::<Vec<_>>());
+            by_label.push(LabelSums { key, tenant, sums });
+        }
+        Ok(by_label)
+    }
+
+    /// Adds up the AI replies of an hour, for each of its tables.
+    async fn sums_of_replies(&self, hour: i64) -> Result<ReplySums, Error> {
+        let all = self.sums_by_label(hour).await?;
+        let by_label = json_rows(all.iter().map(LabelSums::row));
+        let mut by_template: BTreeMap<[Option<String>; 4], [i64; 5]> = BTreeMap::new();
+        let mut by_tenant: BTreeMap<Option<String>, [i64; 5]> = BTreeMap::new();
+        for LabelSums { key, tenant, sums } in all {
             add(by_template.entry(key).or_default(), sums);
             add(by_tenant.entry(tenant).or_default(), sums);
         }
@@ -438,7 +461,7 @@ impl Database {
         Ok(ReplySums {
             by_template: json_rows(by_template),
             by_tenant: json_rows(by_tenant),
-            by_label: json_rows(by_label.into_iter()),
+            by_label,
         })
     }
 

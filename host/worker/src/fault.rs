@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sitewright_ai::opens_breakers;
 use sitewright_jobs::HoldCause;
-use sitewright_model::ai::{AiError, AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
+use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, Limit, OpenFor};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -48,16 +48,11 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
             let rejected = ai.attempts.last().is_some_and(|attempt| attempt.opened_by.is_some());
             let asked_for = ai.retry_after_ms.filter(|_| !rejected);
             let not_before = asked_for.map_or(0, |ms| u64::from(ms.get()));
-            let message = match ai.attempts.as_slice() {
-                // That nothing was sent says less than what opened the breaker.
-                [Attempt { opened_by: Some(opened), .. }] => opened.in_full().clone(),
-                _ => in_full(ai),
-            };
             Some(Fault {
                 cause,
                 purpose: ai.purpose.clone(),
                 met_by: met_by(cause, &ai.attempts),
-                message,
+                message: ai.in_full().into_owned(),
                 not_before: Duration::from_millis(not_before),
             })
         }
@@ -87,18 +82,6 @@ pub(super) fn of(record: &FailureRecord) -> Option<Fault> {
         | FailureKind::Crashed
         | FailureKind::Host => None,
     }
-}
-
-/// The message of a failed call, for operators: for each attempt that a circuit breaker rejected
-/// with that of the failure that opened the breaker. That nothing was sent says less.
-pub(super) fn in_full(ai: &AiError) -> Message {
-    let mut text = ai.message.as_str().to_owned();
-    for attempt in &ai.attempts {
-        if let (Some(opened), Some(rejected)) = (&attempt.opened_by, &attempt.message) {
-            text = text.replace(rejected.as_str(), opened.in_full().as_str());
-        }
-    }
-    Message::new(text).unwrap_or_else(|| ai.message.clone())
 }
 
 /// Whether nothing was sent because circuit breakers were open: what opened them is recorded
@@ -323,7 +306,7 @@ fn answers_all_so(status: u16) -> bool {
 mod tests {
     use std::num::NonZeroU32;
 
-    use sitewright_model::ai::{BreakerOpened, Usage};
+    use sitewright_model::ai::{AiError, BreakerOpened, Usage};
     use sitewright_model::failure::{AiCallTries, OfAttempt};
 
     use super::*;
@@ -481,26 +464,43 @@ mod tests {
 
     #[test]
     fn operators_read_what_opened_a_breaker() {
-        let message = message!("nothing was sent: see `sitewright queue stats`");
-        let attempt = Attempt {
-            message: Some(message.clone()),
+        let unsent = message!("nothing was sent: see `sitewright queue stats`");
+        let rejected = Attempt {
+            message: Some(unsent.clone()),
             ..rejected(AiErrorKind::Protocol, OpenFor::All)
         };
+        let refused = message!("the spare provider refused its key, and quotes: {unsent}");
         let spare = Attempt {
-            message: Some(message!("the spare provider refused its key")),
-            ..attempt.clone()
+            message: Some(refused.clone()),
+            ..attempt("spare", AttemptOutcome::Failed(AiErrorKind::Auth), Some(401))
         };
-        let spare = Attempt { opened_by: None, provider: "spare".to_owned(), ..spare };
-        let mut record = failed_call();
-        let message = message!("every attempt failed; before it {message}");
-        let error =
-            AiError::before_any_attempt(None, "copywriting", AiErrorKind::Protocol, message);
-        let refused = AttemptOutcome::Failed(AiErrorKind::Auth);
-        let attempts = vec![attempt, Attempt { outcome: refused, ..spare }];
-        record.ai = Some(AiError { attempts, ..error });
-        let says = of(&record).map(|fault| fault.message.as_str().to_owned());
-        let full = "every attempt failed; before it a bot check stands before this address";
-        assert_eq!(says.as_deref(), Some(full));
+        let opened = "a bot check stands before this address";
+        for (kind, last, attempts, expected) in [
+            (AiErrorKind::Protocol, &unsent, vec![rejected.clone()], opened.to_owned()),
+            (
+                AiErrorKind::Protocol,
+                &unsent,
+                vec![spare.clone(), rejected.clone()],
+                format!("every attempt failed; the last: {opened}; before it `spare`: auth"),
+            ),
+            // What was sent is quoted as it is, whatever it says.
+            (
+                AiErrorKind::Auth,
+                &refused,
+                vec![rejected.clone(), spare],
+                format!("every attempt failed; the last: {refused}; before it `a`: protocol"),
+            ),
+            // The budget ended the call, and not what the breaker rejected.
+            (AiErrorKind::BudgetExceeded, &refused, vec![rejected], refused.to_string()),
+        ] {
+            let before = &attempts[..attempts.len() - 1];
+            let message = AiError::message_of(last, before);
+            let error = AiError::before_any_attempt(None, "copywriting", kind, message);
+            let mut record = failed_call();
+            record.ai = Some(AiError { attempts, ..error });
+            let says = of(&record).map(|fault| fault.message.as_str().to_owned());
+            assert_eq!(says, Some(expected), "{kind:?}");
+        }
     }
 
     #[test]

@@ -586,9 +586,10 @@ impl Holds {
     /// orders are attempted again at once.
     async fn release_replaced(&self, template: &str) {
         let replaced = HoldId::new(HoldKind::Template, template);
-        let known: Vec<HoldId> = self.known.read().keys().cloned().collect();
-        for id in known {
-            if id.is_of_same(&replaced) && self.is_circuit(&id) {
+        let own: Vec<HoldId> =
+            self.known.read().keys().filter(|id| id.is_of_same(&replaced)).cloned().collect();
+        for id in own {
+            if self.is_circuit(&id) {
                 let release = self.database.release_hold(&id).await;
                 self.released_with(&id, release, "the template was replaced");
             }
@@ -695,12 +696,12 @@ fn seen(record: &FailureRecord, fingerprint: &str) -> String {
 
 /// The message of a failure; if a circuit breaker rejected the call, of the one that opened it:
 /// that nothing was sent says less.
-fn in_full(record: &FailureRecord) -> Cow<'_, str> {
+fn in_full(record: &FailureRecord) -> Cow<'_, Message> {
     let is_rejected =
         |ai: &&AiError| ai.attempts.last().is_some_and(|last| last.opened_by.is_some());
     match record.ai.as_ref().filter(is_rejected) {
-        Some(ai) => fault::in_full(ai).as_str().to_owned().into(),
-        None => record.message.as_str().into(),
+        Some(ai) => ai.in_full(),
+        None => Cow::Borrowed(&record.message),
     }
 }
 

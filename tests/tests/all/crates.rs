@@ -9,8 +9,9 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 27] = [
+const ARROWS: [(&str, &[&str]); 28] = [
     ("sitewright-copy", &[]),
+    ("sitewright-cpu-time", &[]),
     ("sitewright-files", &[]),
     ("sitewright-rules", &[]),
     ("sitewright-order", &[]),
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
         "sitewright-ai",
         &[
             "sitewright-confined",
+            "sitewright-cpu-time",
             "sitewright-files",
             "sitewright-http",
             "sitewright-json-schema",
@@ -38,6 +40,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
         &[
             "sitewright-confined",
             "sitewright-copy",
+            "sitewright-cpu-time",
             "sitewright-http",
             "sitewright-model",
             "sitewright-order",
@@ -45,7 +48,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
         ],
     ),
     ("sitewright-browser", &["sitewright-model", "sitewright-site"]),
-    ("sitewright-failure", &["sitewright-files", "sitewright-model"]),
+    ("sitewright-failure", &["sitewright-cpu-time", "sitewright-files", "sitewright-model"]),
     ("sitewright-jobs", &["sitewright-failure", "sitewright-model", "sitewright-order"]),
     (
         "sitewright-runtime",
@@ -53,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
             "sitewright-ai",
             "sitewright-confined",
             "sitewright-copy",
+            "sitewright-cpu-time",
             "sitewright-failure",
             "sitewright-files",
             "sitewright-intake",

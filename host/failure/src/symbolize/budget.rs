@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use sitewright_cpu_time::of_thread;
 
 /// Maximum bytes of debug information of one template. More is not read, because the host would
 /// hold it in memory.
@@ -47,21 +47,15 @@ impl From<gimli::Error> for Stop {
 /// Maximum wall time, as a multiple of the CPU time: a busy machine stretches it.
 const MAX_STRETCH: u32 = 10;
 
-/// The remaining CPU time of the thread that creates it. Each step that a hostile template could
-/// repeat is counted, so that reading ends for any input.
+/// The remaining CPU time of the thread that creates it: the content of a record must not depend
+/// on the load of the machine. Each step that a hostile template could repeat is counted, so that
+/// reading ends for any input.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// `None` if the time is beyond the range of the clock.
     until: Option<Instant>,
     until_cpu: Duration,
     unchecked: usize,
-}
-
-/// CPU time of this thread. The content of a record must not depend on the load of the machine.
-fn thread_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
-    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
 }
 
 /// Number of steps between two reads of the clock; they take far less than a millisecond.
@@ -71,7 +65,7 @@ impl Budget {
     pub(super) fn new(time: Duration) -> Self {
         // The first step reads the clock, so that a budget of zero allows no step.
         let until = Instant::now().checked_add(time.saturating_mul(MAX_STRETCH));
-        Budget { until, until_cpu: thread_time().saturating_add(time), unchecked: STEPS }
+        Budget { until, until_cpu: of_thread().saturating_add(time), unchecked: STEPS }
     }
 
     /// Counts steps of about equal duration; fails if the time is up.
@@ -82,7 +76,7 @@ impl Budget {
         }
         self.unchecked = 0;
         let left =
-            thread_time() < self.until_cpu && self.until.is_none_or(|until| Instant::now() < until);
+            of_thread() < self.until_cpu && self.until.is_none_or(|until| Instant::now() < until);
         if left { Ok(()) } else { Err(Stop::TimeUp) }
     }
 }

@@ -30,6 +30,8 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(5);
 const WATCHED_FOR: Duration = Duration::from_secs(30);
 /// Key of the advisory lock for rescue: `siteresc` as a number.
 const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
+/// Key of the advisory lock for claiming bulk actions: `sitebulk` as a number.
+const BULK_KEY: i64 = 0x7369_7465_6275_6c6b;
 /// Key of the advisory lock for migration: `sitewrig` as a number.
 const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
 /// A job that is due for longer than this, in seconds, was left by all workers.
@@ -576,7 +578,16 @@ const OVERDUE_JOB: &str = "SELECT id FROM river_job
 
 /// Tries to get the lock for rescue, which ends with the transaction.
 pub(crate) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
-    let row = tx.optional(TRY_LOCK, args![RESCUE_KEY]).await?;
+    try_lock(tx, RESCUE_KEY).await
+}
+
+/// Tries to get the lock for claiming bulk actions, which ends with the transaction.
+pub(crate) async fn try_bulk_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    try_lock(tx, BULK_KEY).await
+}
+
+async fn try_lock(tx: &mut Tx, key: i64) -> Result<bool, sqlx::Error> {
+    let row = tx.optional(TRY_LOCK, args![key]).await?;
     row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1))
 }
 

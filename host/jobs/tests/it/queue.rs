@@ -232,9 +232,15 @@ mod tests {
         assert_eq!((first.failures, first.status, first.next_probe_at), (3, Some(503), None));
         assert_eq!(first.routes, ["code", "copywriting"]);
         assert_eq!(first.scope.as_ref(), Some(&scope));
-        // As a worker of an earlier version stores it.
-        place.sql("UPDATE sitewright_breakers SET scope = NULL").await;
-        assert_eq!(database.breakers().await.unwrap()[0].scope, None);
+        // As workers of an earlier and of a later version store it: never as that of all.
+        for sql in [
+            "UPDATE sitewright_breakers SET scope = NULL",
+            "UPDATE sitewright_breakers SET scope = '{\"of\": \"region\"}'",
+        ] {
+            place.sql(sql).await;
+            let read = database.breakers().await.unwrap();
+            assert_eq!((read.len(), &read[0].scope), (1, &None), "{sql}");
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
         let both = vec![open(None, 1), open(Some("large"), 4)];
         database.publish_breakers(&id, both).await.unwrap();

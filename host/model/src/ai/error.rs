@@ -1,5 +1,6 @@
 //! Failed AI calls: the error of a call, and the details of its attempts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -12,6 +13,7 @@ use super::call_id::CallId;
 use super::completion::Usage;
 use super::usd::Usd;
 use crate::failure::Problem;
+use crate::message;
 use crate::message::Message;
 
 /// The HTTP response of the provider.
@@ -185,6 +187,12 @@ impl Attempt {
         let paid = answered || self.usage != Usage::default();
         paid && self.outcome != AttemptOutcome::Succeeded
     }
+
+    /// How attempts ended, on one line: "`first`: overloaded, `second`: timeout".
+    pub fn outcomes(attempts: &[Attempt]) -> String {
+        let each = attempts.iter().map(|one| format!("`{}`: {}", one.provider, one.outcome));
+        each.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What budgets are charged with for a reply whose provider did not count all tokens.
@@ -295,6 +303,31 @@ impl AiError {
             causes: Vec::new(),
             retryable: kind.retryable(),
             retry_after_ms: None,
+        }
+    }
+
+    /// The message of a call whose attempts all failed: that of the last one, and how those
+    /// `before` it ended.
+    pub fn message_of(last: &Message, before: &[Attempt]) -> Message {
+        if before.is_empty() {
+            return last.clone();
+        }
+        message!("every attempt failed; the last: {last}; before it {}", Attempt::outcomes(before))
+    }
+
+    /// The message for fingerprints and for operators. If a circuit breaker rejected the last
+    /// attempt, it says what opened the breaker: that nothing was sent says less. Not for records
+    /// of the orders that the breaker rejects; see [`BreakerOpened::in_full`].
+    pub fn in_full(&self) -> Cow<'_, Message> {
+        let Some((last, before)) = self.attempts.split_last() else {
+            return Cow::Borrowed(&self.message);
+        };
+        match &last.opened_by {
+            // The error of another kind is not that of the attempt: a budget was used up after it.
+            Some(opened) if last.outcome == AttemptOutcome::Failed(self.kind) => {
+                Cow::Owned(AiError::message_of(opened.in_full(), before))
+            }
+            _ => Cow::Borrowed(&self.message),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use sitewright_cpu_time::of_thread;
 use wasmtime::{CallHook, CallHookHandler, ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::engine::{Engine, TABLE_ELEMENTS, Ticks};
@@ -234,12 +234,9 @@ impl Future for GoOn {
     }
 }
 
+/// Processor time of this thread, as the counters have it.
 fn thread_nanos() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(now.tv_sec)
-        .unwrap_or(0)
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    u64::try_from(of_thread().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// See [`CpuMeter::metered`].

@@ -10,8 +10,7 @@ thread_local! {
 
 /// Processor time of this thread since it began, and of the threads that were added.
 pub(super) fn used() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default().saturating_add(OTHERS.get())
+    sitewright_cpu_time::of_thread().saturating_add(OTHERS.get())
 }
 
 /// Adds the time of a thread that worked for this one and has ended.
