@@ -23,6 +23,10 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
+/// That of the binary: what a benchmark measures in this process is what the binary spends.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Run a benchmark
 #[derive(Debug, Parser)]
 struct Args {
