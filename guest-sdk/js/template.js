@@ -23,10 +23,10 @@ import orderSchema from './order.schema.json';
  *   operators and forms; the template gets all fields anyway
  * @param {string[]} [definition.copyMarks] texts of the template's own prompts and layouts that no
  *   visitor may read, at most 64, each of 2 to 100 bytes
- * @param {string} [definition.fallbackLocale] one of `locales`, for orders in another language where
- *   the operator allows that and names none that the template writes
- * @param {number} [definition.siteBytes] the bytes that a site is expected to have at most; a larger
- *   one is published with a warning
+ * @param {string} [definition.fallbackLocale] one of `locales`, for orders in another language
+ *   where the operator allows that and names none that the template writes
+ * @param {number} [definition.siteBytes] the bytes that a site is expected to have at most; a
+ *   larger one is published with a warning
  * @param {string[]} [definition.externalHosts] the hosts, by name, that pages load from:
  *   `fonts.example.com`, at most 64; pages that load from others are published with a warning,
  *   because each host learns of every visitor; addresses that the order names need no declaration
@@ -100,10 +100,11 @@ const FIELDS = {
   exemptPurposes: ['an array of texts', areTexts, false],
 };
 
-/** What is wrong with the types of a definition; `undefined` if nothing is. The host checks more. */
+/** What is wrong with the types of a definition; `undefined` if nothing. The host checks more. */
 function problemOf(definition) {
-  if (kindOf(definition) !== 'an object') {
-    return `the template is ${kindOf(definition)}: write \`template({ name: …, generate(order) … })\``;
+  const given = kindOf(definition);
+  if (given !== 'an object') {
+    return `the template is ${given}: write \`template({ name: …, generate(order) … })\``;
   }
   for (const [field, [expected, fits, isNeeded]] of Object.entries(FIELDS)) {
     const value = definition[field];
@@ -129,7 +130,7 @@ function partOf(value) {
   return odd ? `${kindOf(value)} with ${kindOf(odd[1])} at \`${odd[0]}\`` : kindOf(value);
 }
 
-/** Reports a wrong definition to the host, with the author's line, before it traps the component. */
+/** Reports a wrong definition, with the author's line, before it traps the component. */
 function refused(error) {
   const place = location(error.stack);
   const at = place ? ` (${place.file}:${place.line})` : '';

@@ -1,5 +1,5 @@
-//! What the words of an error body mean: codes and sentences of all providers, in one table, because
-//! a relay passes on the words of the provider behind it.
+//! What the words of an error body mean: codes and sentences of all providers, in one table,
+//! because a relay passes on the words of the provider behind it.
 
 use sitewright_model::ai::AiErrorKind;
 
@@ -510,8 +510,8 @@ pub(super) fn says_no_money(message: &str) -> bool {
         || NO_MONEY.iter().any(|words| message.contains(words))
 }
 
-/// Whether a message says that a limit allows nothing. It is never reset: the plan does not have the
-/// model.
+/// Whether a message says that a limit allows nothing. It is never reset: the plan does not have
+/// the model.
 pub(super) fn says_limit_of_nothing(message: &str) -> bool {
     is_limit_of_nothing(&message.to_lowercase())
 }

@@ -35,9 +35,9 @@ pub struct NewAiCall {
     /// this reply: it came from a batch, or from another order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
-    /// All attempts of the call, the last of which succeeded; of a reply that no call could use, the
-    /// attempt that got it. Empty if the first one succeeded, or if no provider was asked just for
-    /// this reply.
+    /// All attempts of the call, the last of which succeeded; of a reply that no call could use,
+    /// the attempt that got it. Empty if the first one succeeded, or if no provider was asked just
+    /// for this reply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<AiTry>,
     /// The gateway's journal entry: content, finish reason, raw reply and so on.
@@ -151,11 +151,11 @@ pub struct AiCallBrief {
     pub took_ms: Option<i64>,
     /// Whether another order has paid for it, and it came from the cache at no cost.
     pub cached: bool,
-    /// Billionths of a US dollar that the other order has paid for it; null if it does not come from
-    /// the cache, or the price is not known.
+    /// Billionths of a US dollar that the other order has paid for it; null if it does not come
+    /// from the cache, or the price is not known.
     pub saved_nano_usd: Option<i64>,
-    /// All attempts of the call, the last of which succeeded; empty if the first one did. Of a reply
-    /// that was paid for and that no call could use, the attempt that got it.
+    /// All attempts of the call, the last of which succeeded; empty if the first one did. Of a
+    /// reply that was paid for and that no call could use, the attempt that got it.
     pub tries: Vec<AiTry>,
 }
 
@@ -384,8 +384,8 @@ impl Database {
         Ok(is_current)
     }
 
-    /// Stores a reply that was paid for and cannot be used: it counts for the cost of the order, and no
-    /// attempt finds it.
+    /// Stores a reply that was paid for and cannot be used: it counts for the cost of the order,
+    /// and no attempt finds it.
     ///
     /// # Errors
     /// If the database fails.
@@ -411,8 +411,8 @@ impl Database {
     }
 
     /// Marks replies as not current that a template blamed for its failure, so that the next
-    /// attempt makes writes calls again, and removes them from the cache of all orders. `blamed` are pairs of request and occurrence; `None` means
-    /// all replies. The number of replies.
+    /// attempt makes these calls again, and removes them from the cache of all orders. `blamed` are
+    /// pairs of request and occurrence; `None` means all replies. The number of replies.
     ///
     /// # Errors
     /// If the database fails.
@@ -508,8 +508,8 @@ impl Database {
         kept.map_err(|error| Error::database(doing, error))
     }
 
-    /// The replies of an order whose tokens are not all known, the oldest first: their providers did
-    /// not count them, or another order has paid for them.
+    /// The replies of an order whose tokens are not all known, the oldest first: their providers
+    /// did not count them, or another order has paid for them.
     ///
     /// # Errors
     /// If the database fails.

@@ -107,24 +107,33 @@ pub(super) fn is_partly_unsent(record: &FailureRecord) -> bool {
 }
 
 /// Whether a circuit breaker of each candidate rejects the calls of all orders: those of several
-/// tenants have failed in a row, or with a failure that every call would have met.
+/// tenants have failed in a row, or with a failure that every call would have met. If the call that
+/// ended the attempt was sent, another one of its purpose shows it.
 pub(super) fn is_open_for_all(record: &FailureRecord) -> bool {
     let is_open = |one: &&Attempt| {
         one.opened_by.as_ref().is_some_and(|opened| opened.open_for == OpenFor::All)
     };
-    record.kind == FailureKind::Ai
-        && record.ai.as_ref().is_some_and(|ai| {
-            let last = last_of_each(&ai.attempts);
-            !last.is_empty() && last.iter().all(is_open)
-        })
+    let are_open = |attempts: &[Attempt]| {
+        let last = last_of_each(attempts);
+        !last.is_empty() && last.iter().all(is_open)
+    };
+    let Some(ai) = record.ai.as_ref().filter(|_| record.kind == FailureKind::Ai) else {
+        return false;
+    };
+    let mut beside = record.ai_calls.iter().filter(|call| call.purpose == ai.purpose);
+    are_open(&ai.attempts)
+        || (ai.attempts.last().is_some_and(has_failed)
+            && beside.any(|call| are_open(&call.attempts)))
+}
+
+/// Whether an attempt was sent and failed in a way that opens circuit breakers.
+fn has_failed(one: &Attempt) -> bool {
+    let AttemptOutcome::Failed(kind) = one.outcome else { return false };
+    opens_breakers(kind) && !one.not_sent
 }
 
 /// Whether a call was sent and failed in a way that opens circuit breakers.
 fn has_failed_call(record: &FailureRecord) -> bool {
-    let has_failed = |one: &Attempt| {
-        let AttemptOutcome::Failed(kind) = one.outcome else { return false };
-        opens_breakers(kind) && !one.not_sent
-    };
     record.ai_calls.iter().any(|call| {
         let is_answered = call.attempts.iter().any(|one| one.outcome == AttemptOutcome::Succeeded);
         !is_answered && call.attempts.iter().any(has_failed)
@@ -514,7 +523,7 @@ mod tests {
         // The attempts at the call that ended the attempt, and those at another call. Whether
         // nothing was sent, whether only the other call was, and whether nobody's calls are.
         type Row = (&'static str, Vec<Attempt>, Vec<Attempt>, [bool; 3]);
-        let rows: [Row; 8] = [
+        let rows: [Row; 10] = [
             ("for all", vec![open(OpenFor::All)], vec![], [true, false, true]),
             ("for a tenant", vec![open(OpenFor::Tenant)], vec![], [true, false, false]),
             ("for an order", vec![open(OpenFor::Order)], vec![], [true, false, false]),
@@ -531,6 +540,18 @@ mod tests {
                 vec![open(OpenFor::All)],
                 vec![sent.clone()],
                 [false, true, true],
+            ),
+            (
+                "it is the probe, and another call is rejected",
+                vec![sent.clone()],
+                vec![open(OpenFor::All)],
+                [false, false, true],
+            ),
+            (
+                "its request is refused, and another call is rejected",
+                vec![refused.clone()],
+                vec![open(OpenFor::All)],
+                [false, false, false],
             ),
             (
                 "another call is answered, and a third one refused",

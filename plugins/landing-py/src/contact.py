@@ -109,7 +109,7 @@ def address_lines(order, lang):
 
 
 def has_words(line, text):
-    """Whether a line has a text, in any case, and not as a part of a Latin word: "FL" in "Floor"."""
+    """Whether a line has a text, in any case, but not in a Latin word, as "FL" is in "Floor"."""
     latin = "[a-z0-9\u00c0-\u024f]"
     part = text.strip().lower()
     before = f"(?<!{latin})" if re.match(latin, part) else ""

@@ -166,6 +166,9 @@ struct Case {
     advice: &'static str,
     /// Part of the excerpt.
     excerpt: Option<&'static str>,
+    /// Whether the provider has a circuit breaker: of concurrent calls it rejects those that begin
+    /// after the failure, and the template may return either.
+    has_breaker: bool,
 }
 
 /// An error body in the format of providers. All of them repeat the key.
@@ -196,6 +199,7 @@ fn cases() -> Vec<Case> {
         retryable,
         advice,
         excerpt,
+        has_breaker: false,
     };
     vec![
         case(
@@ -207,6 +211,20 @@ fn cases() -> Vec<Case> {
             "check api_key_env LOCAL_AI_KEY",
             no_luck,
         ),
+        // One refusal opens the breaker, so that other calls are rejected: the record has the one
+        // that was sent.
+        Case {
+            has_breaker: true,
+            ..case(
+                "e2_a_refused_key_with_a_breaker",
+                error(401, "invalid_api_key", &[]),
+                "auth",
+                Some(401),
+                false,
+                "check api_key_env LOCAL_AI_KEY",
+                no_luck,
+            )
+        },
         case(
             "403",
             error(403, "", &[]),
@@ -346,6 +364,9 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// The key of a provider without a circuit breaker.
+const NO_BREAKER: &str = "breaker.failures = 0";
+
 /// The call that fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
@@ -369,16 +390,13 @@ impl When {
         }
     }
 
-    /// The call's route goes to `local`, the other one to `steady`. Without a breaker: of concurrent
-    /// calls it would reject those that begin after the failure, and the template may return either.
+    /// The call's route goes to `local`, with these further keys, and the other one to `steady`.
     fn configuration(self, local: &str, steady: &str, more: &str) -> String {
-        const NO_BREAKER: &str = "breaker.failures = 0";
         let routes = match self {
             When::First => routes(&["local"], &["steady"]),
             When::Later => routes(&["steady"], &["local"]),
         };
-        let more = format!("{NO_BREAKER}\n{more}");
-        provider("local", local, &more) + &provider("steady", steady, NO_BREAKER) + &routes
+        provider("local", local, more) + &provider("steady", steady, NO_BREAKER) + &routes
     }
 }
 
@@ -398,8 +416,9 @@ fn each_way_to_fail_is_told_whole(when: When) {
         let answer = case.answer.clone();
         let hangs = matches!(answer, Answer::Hang);
         let server = server(move |call| if when.is(call) { answer.clone() } else { Answer::Good });
-        let more = if hangs { "call_ms = 1500" } else { "" };
-        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), more));
+        let breaker = if case.has_breaker { "" } else { NO_BREAKER };
+        let more = format!("{breaker}\n{}", if hangs { "call_ms = 1500" } else { "" });
+        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), &more));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, &name);
 
@@ -440,7 +459,7 @@ fn e10_a_refused_connection_is_told_whole() {
     for when in [When::First, When::Later] {
         let server = server(|_| Answer::Good);
         let nobody = ClosedPort::take();
-        let bench = bench(&when.configuration(&nobody.base_url(), &server.base_url(), ""));
+        let bench = bench(&when.configuration(&nobody.base_url(), &server.base_url(), NO_BREAKER));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, "refused");
         assert_eq!(failure["ai"]["kind"], "connection", "{failure}");

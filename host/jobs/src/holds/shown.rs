@@ -12,9 +12,9 @@ impl NewHold {
 }
 
 /// What an order that waits for the hold with this row shows. The reason of a hold may quote the
-/// failure of another tenant's order (what its provider said, a text of its page), so only operators
-/// see it. What an operator wrote is meant for the orders, and that a template is missing quotes
-/// none.
+/// failure of another tenant's order (what its provider said, a text of its page), so only
+/// operators see it. What an operator wrote is meant for the orders, and that a template is missing
+/// quotes none.
 pub(crate) fn shown(id: &str, cause: &str, reason: &str, fingerprint: Option<&str>) -> String {
     let why = match cause.parse::<HoldCause>() {
         Ok(HoldCause::Operator | HoldCause::Missing) => return reason.to_owned(),
@@ -32,8 +32,8 @@ pub(crate) fn shown(id: &str, cause: &str, reason: &str, fingerprint: Option<&st
     format!("waits for the hold `{id}` ({cause}{group}): {why}; `sitewright queue stats` says more")
 }
 
-/// What an order shows that waits for a hold which was released: whatever the hold was set for, it is
-/// no reason any more.
+/// What an order shows that waits for a hold which was released: whatever the hold was set for, it
+/// is no reason any more.
 pub(crate) fn over(id: &str) -> String {
     format!("the hold `{id}` is over: a worker claims the order soon")
 }

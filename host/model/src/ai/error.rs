@@ -132,8 +132,8 @@ pub struct Attempt {
     /// `duration_ms` are those of reading it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub batch: bool,
-    /// Whether the provider did not say why the model stopped, although its protocol has a field for
-    /// that: nothing shows whether the text is whole. Not of JSON, which shows it.
+    /// Whether the provider did not say why the model stopped, although its protocol has a field
+    /// for that: nothing shows whether the text is whole. Not of JSON, which shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub end_unsaid: bool,
     /// Whether nothing was sent, because the circuit breaker was open, the limiter had no permit in
@@ -149,7 +149,8 @@ pub struct Attempt {
     /// Milliseconds from the start to the first byte of the response body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
-    /// Milliseconds from the start to the first text of a streamed reply, or of the model's thinking.
+    /// Milliseconds from the start to the first text of a streamed reply, or of the model's
+    /// thinking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
     /// Duration in milliseconds.
@@ -179,9 +180,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether it was answered with a reply that no call can use, and that is paid for all the same:
-    /// one that is truncated, empty, refused or not the requested format. An error status costs
-    /// nothing.
+    /// Whether it was answered with a reply that no call can use, and that is paid for all the
+    /// same: one that is truncated, empty, refused or not the requested format. An error status
+    /// costs nothing.
     pub fn is_unusable_reply(&self) -> bool {
         let answered = self.status.is_some_and(|status| (200..300).contains(&status));
         let paid = answered || self.usage != Usage::default();

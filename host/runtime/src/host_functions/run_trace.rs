@@ -15,7 +15,8 @@ use super::recorder::{Recorded, Recorder};
 use super::replay_cursor::ReplayCursor;
 use crate::plugin::{Limits, Tail};
 use crate::run::Stage;
-use sitewright_model::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
+use sitewright_ai::opens_breakers;
+use sitewright_model::ai::{AiError, Attempt, AttemptOutcome, CallId, Completed, Usage, Usd};
 use sitewright_model::failure::{
     AiCallTries, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
 };
@@ -408,6 +409,29 @@ impl RunTrace {
         let inner = self.inner();
         let last = inner.ai_failed_last.as_deref().filter(|last| last.call_id == Some(id));
         inner.ai_failed.get(&id).or(last).cloned()
+    }
+
+    /// The first failed AI call that was sent to a provider of this one, which says what is wrong
+    /// there. `None` if there is none, or if circuit breakers did not reject all attempts at this
+    /// one.
+    pub fn sent_beside(&self, rejected: &AiError) -> Option<AiError> {
+        let attempts = &rejected.attempts;
+        if attempts.is_empty() || attempts.iter().any(|one| one.opened_by.is_none()) {
+            return None;
+        }
+        let is_sent = |call: &&AiError| {
+            call.attempts.last().is_some_and(|last| {
+                let is_fault = match last.outcome {
+                    AttemptOutcome::Failed(kind) => opens_breakers(kind),
+                    AttemptOutcome::Succeeded => false,
+                };
+                let is_same = attempts.iter().any(|one| one.provider == last.provider);
+                is_fault && is_same && !last.not_sent
+            })
+        };
+        let inner = self.inner();
+        let mut failed = inner.ai_failed.values().chain(inner.ai_failed_last.as_deref());
+        failed.find(is_sent).cloned()
     }
 
     /// The answered AI calls, in the order of their answers.

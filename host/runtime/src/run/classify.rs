@@ -156,7 +156,9 @@ fn returned(failure: types::Failure, trace: &RunTrace, limits: &Limits) -> Class
     let mut message =
         Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
-    let ai = failure.ai_calls.iter().find_map(|id| trace.ai_failure(id));
+    let named = failure.ai_calls.iter().find_map(|id| trace.ai_failure(id));
+    // Of concurrent calls the template returns either error.
+    let ai = named.map(|named| trace.sent_beside(&named).unwrap_or(named));
     let mentioned = |text: &str| {
         message.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
     };
@@ -453,6 +455,8 @@ fn last_line(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use sitewright_model::ai::{AttemptOutcome, CallId};
+
     use super::*;
 
     #[test]
@@ -477,6 +481,54 @@ mod tests {
                 location,
             });
             assert_eq!(is_engine_full(panic.as_ref(), stderr, bytes), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_sent_is_shown_instead_of_one_that_a_breaker_rejected() {
+        use AiErrorKind as Kind;
+        /// A failed call at a provider: whether it was sent, or a breaker rejected it.
+        fn call(number: u32, provider: &str, kind: Kind, is_sent: bool) -> AiError {
+            let outcome = AttemptOutcome::Failed(kind);
+            let mut attempt = serde_json::json!({
+                "provider": provider, "model": "m", "started_ms": 1, "duration_ms": 1,
+                "outcome": outcome, "usage": {}, "message": "m", "not_sent": !is_sent,
+            });
+            if !is_sent {
+                attempt["opened_by"] = serde_json::json!({ "message": "another order's" });
+            }
+            let message = message!("call {number} failed");
+            let error =
+                AiError::before_any_attempt(Some(CallId::nth(number)), "code", kind, message);
+            AiError { attempts: vec![serde_json::from_value(attempt).unwrap()], ..error }
+        }
+        let rejected = || call(1, "a", Kind::Overloaded, false);
+        let rows = [
+            // (what, the other call, the call of the record)
+            ("it was sent", call(2, "a", Kind::Timeout, true), 2),
+            ("it was rejected too", call(2, "a", Kind::Overloaded, false), 1),
+            ("at another provider", call(2, "b", Kind::Overloaded, true), 1),
+            ("its own words are refused", call(2, "a", Kind::ContentFiltered, true), 1),
+        ];
+        for (what, other, expected) in rows {
+            let limits = Limits::default();
+            let trace = RunTrace::new(&limits, tokio::sync::watch::Sender::default());
+            trace.ai_failed(rejected());
+            trace.ai_failed(other);
+            let failure = types::Failure {
+                code: "no-page".to_owned(),
+                message: "no page: call 1 failed".to_owned(),
+                causes: Vec::new(),
+                location: None,
+                ai_calls: vec![CallId::nth(1).to_string()],
+                attributes: Vec::new(),
+            };
+            let found = returned(failure, &trace, &limits);
+            assert_eq!(found.kind, FailureKind::Ai, "{what}");
+            let shown = found.ai.unwrap();
+            assert_eq!(shown.message, message!("call {expected} failed"), "{what}");
+            assert!(found.message.as_str().contains(shown.message.as_str()), "{what}");
+            assert_eq!(found.blamed_calls, [CallId::nth(1).to_string()], "{what}");
         }
     }
 

@@ -19,7 +19,12 @@ COPY = {
     "additionalProperties": False,
     "required": ["headline", "about"],
     "properties": {
-        "headline": {"type": "string", "minLength": 1, "maxLength": 120, "description": "At most eight words."},
+        "headline": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 120,
+            "description": "At most eight words.",
+        },
         "about": {
             "type": "string",
             "minLength": 40,
@@ -47,8 +52,10 @@ class Generator(Template):
         reply = await ask(
             Question(
                 "copywriting",
-                system="You write for people who show their work: plainly, and nothing that is not in the data.",
-                user=f"Write the copy of a portfolio, in the language of the locale {order.locale}.",
+                system="You write for people who show their work: plainly, and nothing that is not "
+                "in the data.",
+                user="Write the copy of a portfolio, in the language of the locale "
+                f"{order.locale}.",
                 data={
                     "name": order.business_name,
                     "city": order.primary_city,
@@ -116,7 +123,9 @@ def page(order, copy):
     ]
     known = [part for part in [order.business_name, order.primary_city] if part]
     place = own["comma"].join(known)
-    first = [html(t'<meta property="og:image" content="{photo.url}">\n') for photo in order.photos[:1]]
+    first = [
+        html(t'<meta property="og:image" content="{photo.url}">\n') for photo in order.photos[:1]
+    ]
     return html(
         t"""<!doctype html>
 <html lang="{order.locale}" dir="{own["dir"]}">
