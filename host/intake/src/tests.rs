@@ -299,7 +299,7 @@ fn numbers_are_international_if_the_country_is_known() {
     let is_said = |part: &str| order.notices.iter().any(|notice| notice.message.contains(part));
     assert!(is_said("the number plan of `+1` has no such area code or number"), "{order:?}");
     // The example is a number of the order's country.
-    for (country, example) in [("US", "`+1 503 555 0142`"), ("ZZ", "`+55 19 95550-1011`")] {
+    for (country, example) in [("US", "`+1 201-555-0123`"), ("ZZ", "`+55 19 95550-1011`")] {
         let order = flat(json!({"business_phone": "(555) 010-2200", "country": country}));
         let said = order.notices.iter().map(|notice| notice.message.as_str());
         let said = said.collect::<Vec<_>>().join("\n");

@@ -167,7 +167,8 @@ fn unfiltered(png: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (header, rows)
 }
 
-/// The neighbour that is nearest to what the three of them let expect (Paeth's filter).
+/// The neighbour that is nearest to the sum of left and upper one without the corner: filter 4 of
+/// PNG.
 fn nearest(left: u8, up: u8, corner: u8) -> u8 {
     let expected = i16::from(left) + i16::from(up) - i16::from(corner);
     let distance = |byte: &u8| (expected - i16::from(*byte)).abs();
