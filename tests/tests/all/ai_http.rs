@@ -391,12 +391,14 @@ impl When {
     }
 
     /// The call's route goes to `local`, with these further keys, and the other one to `steady`.
-    fn configuration(self, local: &str, steady: &str, more: &str) -> String {
+    /// Providers of one address and key share their breaker.
+    fn configuration(self, local: &str, steady: &str, breaker: &str, more: &str) -> String {
         let routes = match self {
             When::First => routes(&["local"], &["steady"]),
             When::Later => routes(&["steady"], &["local"]),
         };
-        provider("local", local, more) + &provider("steady", steady, NO_BREAKER) + &routes
+        let of_local = format!("{breaker}\n{more}");
+        provider("local", local, &of_local) + &provider("steady", steady, breaker) + &routes
     }
 }
 
@@ -417,8 +419,9 @@ fn each_way_to_fail_is_told_whole(when: When) {
         let hangs = matches!(answer, Answer::Hang);
         let server = server(move |call| if when.is(call) { answer.clone() } else { Answer::Good });
         let breaker = if case.has_breaker { "" } else { NO_BREAKER };
-        let more = format!("{breaker}\n{}", if hangs { "call_ms = 1500" } else { "" });
-        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), &more));
+        let more = if hangs { "call_ms = 1500" } else { "" };
+        let url = server.base_url();
+        let bench = bench(&when.configuration(&url, &url, breaker, more));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, &name);
 
@@ -459,7 +462,8 @@ fn e10_a_refused_connection_is_told_whole() {
     for when in [When::First, When::Later] {
         let server = server(|_| Answer::Good);
         let nobody = ClosedPort::take();
-        let bench = bench(&when.configuration(&nobody.base_url(), &server.base_url(), NO_BREAKER));
+        let (nobody_s, steady) = (nobody.base_url(), server.base_url());
+        let bench = bench(&when.configuration(&nobody_s, &steady, NO_BREAKER, ""));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, "refused");
         assert_eq!(failure["ai"]["kind"], "connection", "{failure}");
