@@ -9,7 +9,8 @@
 //! what one order may have provoked with its words alone. It rejects the calls of the order whose
 //! calls failed; those of all orders of a tenant if calls of two of them have failed; and all calls
 //! if calls of two tenants have, or with a failure that every call would have met. Any call that
-//! succeeds meanwhile closes it.
+//! succeeds meanwhile closes it. After a while an open breaker lets one call through as a probe;
+//! other calls of the probe's own order wait for its end.
 //!
 //! No lock is held across a request. Calls that wait for a slot or a rate take turns by their
 //! tenants, and within one in the order of their arrival; their deadlines apply meanwhile.
@@ -26,7 +27,8 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::caller::{Caller, Failing, is_of_same_tenant};
 use super::config::{BreakerConfig, LimitsConfig};
@@ -140,9 +142,15 @@ impl Limiter {
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
-        // Fail fast if a breaker would reject the call after its wait.
-        self.check(model, caller)?;
-        self.wait(caller, model, tokens, deadline, false).await
+        loop {
+            self.address.own_probe_ended(caller, deadline).await;
+            self.of(model).breaker.own_probe_ended(caller, deadline).await;
+            // Fail fast if a breaker would reject the call after its wait.
+            self.check(model, caller)?;
+            if let Some(permit) = self.wait(caller, model, tokens, deadline, false).await? {
+                return Ok(permit);
+            }
+        }
     }
 
     /// The same for a call that is made for no order.
@@ -164,9 +172,15 @@ impl Limiter {
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
-        self.wait(None, model, tokens, deadline, true).await
+        loop {
+            if let Some(permit) = self.wait(None, model, tokens, deadline, true).await? {
+                return Ok(permit);
+            }
+        }
     }
 
+    /// `None` if a call of the same order became the probe of a breaker meanwhile. It is not waited
+    /// for here, because this call holds a slot.
     async fn wait(
         &self,
         caller: Option<&Arc<Caller>>,
@@ -174,7 +188,7 @@ impl Limiter {
         tokens: u64,
         deadline: Instant,
         to_probe: bool,
-    ) -> Result<Permit, AttemptFailure> {
+    ) -> Result<Option<Permit>, AttemptFailure> {
         let begin = Instant::now();
         let late = |what: String| {
             let detail = format!(
@@ -229,10 +243,14 @@ impl Limiter {
                 }
             }
         }
-        let address = CircuitBreaker::admit(&self.address, caller, to_probe)?;
-        let model = CircuitBreaker::admit(&breaker, caller, to_probe)?;
+        let Some(address) = CircuitBreaker::admit(&self.address, caller, to_probe)? else {
+            return Ok(None);
+        };
+        let Some(model) = CircuitBreaker::admit(&breaker, caller, to_probe)? else {
+            return Ok(None);
+        };
         let caller = caller.cloned();
-        Ok(Permit { _slot: slot, learned, address, model, caller, estimate: tokens })
+        Ok(Some(Permit { _slot: slot, learned, address, model, caller, estimate: tokens }))
     }
 
     /// Lets calls of this model through at once, also if a breaker would reject them: somebody has
@@ -342,6 +360,8 @@ impl Rate {
 struct CircuitBreaker {
     config: BreakerConfig,
     state: Mutex<State>,
+    /// Notified when a probe has ended.
+    probed: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -369,7 +389,7 @@ struct Opened {
     /// The failure that opened the breaker. Rejected calls report it, so that no record ends with
     /// "nothing was sent" (failure catalogue A2).
     last: AttemptFailure,
-    probing: bool,
+    probe: Option<Probe>,
     /// Whose calls are rejected.
     failing: Failing,
     /// Who met `last`.
@@ -379,7 +399,19 @@ struct Opened {
     others_wait: bool,
 }
 
+/// A call that was let through and has not ended.
+#[derive(Debug, Clone)]
+struct Probe {
+    caller: Option<Arc<Caller>>,
+}
+
 impl Opened {
+    /// Whether the probe is a call of the same order.
+    fn is_probed_by(&self, caller: Option<&Arc<Caller>>) -> bool {
+        let prober = self.probe.as_ref().and_then(|probe| probe.caller.as_ref());
+        matches!((prober, caller), (Some(one), Some(other)) if one.order == other.order)
+    }
+
     /// When a call of this order may be let through as a probe. While calls of other tenants wait,
     /// one of the tenant that met the last failure waits twice as long.
     fn turn(&self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> Instant {
@@ -392,7 +424,7 @@ impl Opened {
 
     fn rejects(&self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> bool {
         self.failing.concerns(caller)
-            && (self.probing || Instant::now() < self.turn(caller, cool_down))
+            && (self.probe.is_some() || Instant::now() < self.turn(caller, cool_down))
     }
 
     fn reject(&mut self, caller: Option<&Arc<Caller>>, cool_down: Duration) -> AttemptFailure {
@@ -431,7 +463,8 @@ impl CircuitBreaker {
     }
 
     fn new(config: BreakerConfig) -> Arc<Self> {
-        Arc::new(CircuitBreaker { config, state: Mutex::new(State::CLOSED) })
+        let state = Mutex::new(State::CLOSED);
+        Arc::new(CircuitBreaker { config, state, probed: Notify::new() })
     }
 
     fn cool_down(&self) -> Duration {
@@ -447,37 +480,50 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through, perhaps as the probe.
-    fn admit(
-        breaker: &Arc<Self>,
-        caller: Option<&Arc<Caller>>,
-        to_probe: bool,
-    ) -> Result<Admitted, AttemptFailure> {
-        let probe = breaker.let_through(caller, to_probe)?;
-        Ok(Admitted { breaker: breaker.clone(), probe })
-    }
-
-    /// Whether the call that is let through is the probe.
-    fn let_through(
-        &self,
-        caller: Option<&Arc<Caller>>,
-        to_probe: bool,
-    ) -> Result<bool, AttemptFailure> {
-        match &mut *self.state.lock() {
-            State::Closed { .. } => Ok(false),
-            State::Open(opened) if !to_probe && opened.rejects(caller, self.cool_down()) => {
-                Err(opened.reject(caller, self.cool_down()))
-            }
-            State::Open(opened) => {
-                // A call of others is none: they may all try.
-                let probes = to_probe || opened.failing.concerns(caller);
-                opened.probing |= probes;
-                Ok(probes)
+    /// Waits as long as the probe is a call of the same order, until the deadline at most: what it
+    /// finds is true for this call too. If an order's other calls were rejected meanwhile, it would
+    /// end over them and cancel its probe, at each attempt again.
+    async fn own_probe_ended(&self, caller: Option<&Arc<Caller>>, deadline: Instant) {
+        loop {
+            let probed = self.probed.notified();
+            let waits = matches!(&*self.state.lock(), State::Open(opened)
+                if opened.is_probed_by(caller));
+            if !waits || timeout_at(deadline, probed).await.is_err() {
+                return;
             }
         }
     }
 
+    /// Lets a call through, perhaps as the probe. `None` if a call of the same order is the probe.
+    fn admit(
+        breaker: &Arc<Self>,
+        caller: Option<&Arc<Caller>>,
+        to_probe: bool,
+    ) -> Result<Option<Admitted>, AttemptFailure> {
+        let probe = match &mut *breaker.state.lock() {
+            State::Closed { .. } => false,
+            State::Open(opened) if !to_probe && opened.is_probed_by(caller) => return Ok(None),
+            State::Open(opened) if !to_probe && opened.rejects(caller, breaker.cool_down()) => {
+                return Err(opened.reject(caller, breaker.cool_down()));
+            }
+            State::Open(opened) => {
+                // A call of others is none: they may all try.
+                let probes = to_probe || opened.failing.concerns(caller);
+                if probes {
+                    opened.probe = Some(Probe { caller: caller.cloned() });
+                }
+                probes
+            }
+        };
+        Ok(Some(Admitted { breaker: breaker.clone(), probe }))
+    }
+
     fn record(&self, failure: Option<&AttemptFailure>, caller: Option<&Arc<Caller>>) {
+        self.set_state(failure, caller);
+        self.probed.notify_waiters();
+    }
+
+    fn set_state(&self, failure: Option<&AttemptFailure>, caller: Option<&Arc<Caller>>) {
         let mut state = self.state.lock();
         let Some(failure) = failure else {
             *state = State::CLOSED;
@@ -488,7 +534,7 @@ impl CircuitBreaker {
             // Not a sign of the provider's health.
             AiErrorKind::RateLimited | AiErrorKind::Cancelled => {
                 if let State::Open(opened) = &mut *state {
-                    opened.probing = false;
+                    opened.probe = None;
                 }
                 return;
             }
@@ -519,7 +565,7 @@ impl CircuitBreaker {
                 until: Instant::now() + self.cool_down(),
                 failures,
                 last: failure.clone(),
-                probing: false,
+                probe: None,
                 failing,
                 met_by: caller.cloned(),
                 others_wait,
@@ -539,6 +585,8 @@ impl CircuitBreaker {
             let failing = Some(opened.failing.clone());
             *state = State::Closed { failures, failing };
         }
+        drop(state);
+        self.probed.notify_waiters();
     }
 
     fn has_opened(&self) -> bool {
@@ -547,8 +595,9 @@ impl CircuitBreaker {
 
     fn release_probe(&self) {
         if let State::Open(opened) = &mut *self.state.lock() {
-            opened.probing = false;
+            opened.probe = None;
         }
+        self.probed.notify_waiters();
     }
 }
 
@@ -786,6 +835,41 @@ mod tests {
             let rejected = acquire_of(&limiter, name).await.unwrap_err();
             assert_eq!((rejected.open_for, rejected.asked), (open_for, false), "{next}");
         }
+    }
+
+    /// An order whose calls run at once ends over the first that fails, and cancels the others.
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn calls_of_the_probe_s_order_wait_for_its_end_and_those_of_other_orders_do_not() {
+        // How the probe ends, and whether the other call of its order is made then.
+        for (ends, is_made) in [("succeeds", true), ("fails", false), ("is cancelled", true)] {
+            let limiter = limiter(LimitsConfig::default());
+            calls(&limiter, "a1 a1 a2").await;
+            advance(Duration::from_millis(1000)).await;
+            let probe = acquire_of(&limiter, "a1").await.unwrap();
+            let mut other = Box::pin(acquire_of(&limiter, "a1"));
+            assert!((&mut other).now_or_never().is_none(), "{ends}: it waits");
+            assert!(acquire_of(&limiter, "a2").await.is_err(), "{ends}: another order's does not");
+            match ends {
+                "succeeds" => probe.complete(None),
+                "fails" => {
+                    let failure = AttemptFailure::new(AiErrorKind::Overloaded, "");
+                    probe.complete(Some(&failure));
+                }
+                _ => drop(probe),
+            }
+            assert_eq!(other.await.is_ok(), is_made, "{ends}");
+        }
+        // Those that waited with the probe for a slot are not rejected beside it either.
+        let limits = LimitsConfig { concurrency: NonZeroU32::new(4), ..LimitsConfig::default() };
+        let limiter = limiter(limits);
+        calls(&limiter, "a1 a1 a1").await;
+        advance(Duration::from_millis(1000)).await;
+        let at_once = (0..8).map(|_| async {
+            acquire_of(&limiter, "a1").await.unwrap().complete(None);
+        });
+        futures::future::join_all(at_once).await;
+        assert!(!limiter.has_opened(MODEL));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use super::bulk::{BULK_BATCH, Selection, SelectionCursor, cancel_all_in, reopen_
 use super::database::Database;
 use super::driver::{Row, Tx, args, river};
 use super::error::Error;
-use super::locks::try_bulk_lock;
+use super::locks::{bulk_lock, try_bulk_lock};
 use super::model::OrderState;
 use super::tokens::{NewAuditEntry, audit_in};
 
@@ -231,6 +231,7 @@ impl Database {
         self.write("recording a bulk action", move |tx| {
             let (id, run) = (id.clone(), run.clone());
             Box::pin(async move {
+                bulk_lock(tx).await?;
                 let now = now_ms();
                 let sql = "DELETE FROM sitewright_bulk_runs WHERE seen_at < $1";
                 tx.execute(sql, args![now - FORGET_AFTER_MS]).await?;

@@ -33,6 +33,16 @@ pub(super) async fn try_bulk_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     }
 }
 
+/// Lets one of several transactions add a bulk action at a time: what it counts stays so until it
+/// has added one. The others wait for milliseconds.
+pub(super) async fn bulk_lock(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    match tx {
+        Tx::Sqlite(_) => Ok(()),
+        #[cfg(feature = "postgres")]
+        Tx::Postgres(_) => postgres::bulk_lock(tx).await,
+    }
+}
+
 /// How a file that is only locked is opened. Nobody else has a reason to lock it.
 fn options() -> std::fs::OpenOptions {
     let mut options = File::options();

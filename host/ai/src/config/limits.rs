@@ -43,11 +43,13 @@ pub struct LimitsConfig {
     /// Maximum number of requests in flight. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
-    /// Maximum number of requests that begin within a minute. Default: no limit. At least 1.
+    /// Maximum number of requests that begin in a minute, evenly: a burst may use all of them, so
+    /// that twice as many begin in a first minute. Set half of what a provider counts strictly.
+    /// Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Maximum number of tokens per minute, as estimated before each call; tokens that a call uses
-    /// beyond its estimate delay later calls. Default: no limit. At least 1.
+    /// Maximum number of tokens per minute, evenly like the requests, as estimated before each call;
+    /// tokens that a call uses beyond its estimate delay later calls. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<NonZeroU32>,
 }
@@ -61,8 +63,8 @@ pub struct BreakerConfig {
     /// Number of consecutive failures that opens the breaker; a rejected key opens it at once. 0
     /// disables it. Default: 5; 0 for a scripted provider.
     pub failures: u32,
-    /// Time until the open breaker lets one call through as a probe, in milliseconds. Default:
-    /// 30,000 (30 s).
+    /// Time until the open breaker lets one call through as a probe, in milliseconds. Other calls
+    /// of the same order wait for its end. Default: 30,000 (30 s).
     pub cool_down_ms: u64,
 }
 
@@ -91,8 +93,8 @@ pub struct BudgetConfig {
     pub cost_usd: Option<f64>,
     /// Maximum number of tokens of all orders of a process in a day, which begins at midnight UTC;
     /// counted from 0 when the process starts. Then calls are not made, and orders wait for the
-    /// next day without using an attempt. Exceeded by one call at most. Default: no limit. At least
-    /// 1.
+    /// next day without using an attempt. Exceeded by one call at most, or by the calls of one
+    /// batch. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day_tokens: Option<u64>,
     /// The same in US dollars, more than 0. Requires a price of every model in the routes. Default:

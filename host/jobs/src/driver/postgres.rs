@@ -30,7 +30,7 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(5);
 const WATCHED_FOR: Duration = Duration::from_secs(30);
 /// Key of the advisory lock for rescue: `siteresc` as a number.
 const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
-/// Key of the advisory lock for claiming bulk actions: `sitebulk` as a number.
+/// Key of the advisory lock for adding and claiming bulk actions: `sitebulk` as a number.
 const BULK_KEY: i64 = 0x7369_7465_6275_6c6b;
 /// Key of the advisory lock for migration: `sitewrig` as a number.
 const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
@@ -584,6 +584,11 @@ pub(crate) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
 /// Tries to get the lock for claiming bulk actions, which ends with the transaction.
 pub(crate) async fn try_bulk_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     try_lock(tx, BULK_KEY).await
+}
+
+/// Waits for that lock.
+pub(crate) async fn bulk_lock(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    tx.execute("SELECT pg_advisory_xact_lock($1)", args![BULK_KEY]).await.map(drop)
 }
 
 async fn try_lock(tx: &mut Tx, key: i64) -> Result<bool, sqlx::Error> {

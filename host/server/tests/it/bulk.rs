@@ -212,16 +212,21 @@ mod tests {
             let tenant = tenant.map(str::to_owned);
             NewBulkRun { selection: Selection { tenant, ..run.selection.clone() }, ..run }
         };
-        for number in 0..=MAX_BULK_RUNS_OF_TENANT {
-            let begun = database.begin_bulk(of(Some("acme"))).await.unwrap();
-            assert_eq!(begun.is_some(), number < MAX_BULK_RUNS_OF_TENANT, "{number}");
-        }
+        let other = place.database().await;
+        // At once, through two servers.
+        let begun = (0..12).map(|number| {
+            let server = if number % 2 == 0 { &database } else { &other };
+            let run = of(Some("acme"));
+            async move { server.begin_bulk(run).await.unwrap().is_some() }
+        });
+        let begun = futures::future::join_all(begun).await;
+        let begun = begun.into_iter().filter(|is_begun| *is_begun).count();
+        assert_eq!(i64::try_from(begun).unwrap(), MAX_BULK_RUNS_OF_TENANT);
         for tenant in [Some("other"), None] {
             assert!(database.begin_bulk(of(tenant)).await.unwrap().is_some(), "{tenant:?}");
         }
         // Those of `acme` came first, and only two of them are made at once.
         // Two servers look for them at the same time: one of them may have to look again.
-        let other = place.database().await;
         let mut made = Vec::new();
         loop {
             let claimed = tokio::join!(database.claim_bulk(), other.claim_bulk());
