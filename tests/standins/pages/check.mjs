@@ -79,6 +79,18 @@ const stretched = async (page) => {
   return problems;
 };
 
+// What moves although the visitor asked for less motion. A rule for `*` is weaker than one for a
+// class.
+const moving = (page) =>
+  page.evaluate(() => {
+    const moves = ({ transitionDuration, animationName }) =>
+      animationName !== 'none' || transitionDuration.split(', ').some((time) => time !== '0s');
+    const names = [...document.querySelectorAll('body *')]
+      .filter((element) => [null, '::before', '::after'].some((part) => moves(getComputedStyle(element, part))))
+      .map((element) => `${element.localName}.${element.className.baseVal ?? element.className}`);
+    return [...new Set(names)].map((name) => `${name} moves although less motion is asked for`);
+  });
+
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 // Without animations, because a colour in transition is not the final one.
 const context = await browser.newContext({ reducedMotion: 'reduce', bypassCSP: true });
@@ -97,7 +109,7 @@ for (const path of pages) {
   });
   page.on('pageerror', (error) => problems.push(`its script fails: ${error}`));
   await page.goto(address(origin, inSite), { waitUntil: 'load' });
-  problems.push(...(await audit(page)));
+  problems.push(...(await moving(page)), ...(await audit(page)));
   const header = await measured(page);
   problems.push(...(header ?? []), ...(await stretched(page)));
   await page.close();
