@@ -201,30 +201,22 @@ fn cases() -> Vec<Case> {
         excerpt,
         has_breaker: false,
     };
-    vec![
+    let refused_key = |name| {
         case(
-            "e2_a_refused_key",
+            name,
             error(401, "invalid_api_key", &[]),
             "auth",
             Some(401),
             false,
             "check api_key_env LOCAL_AI_KEY",
             no_luck,
-        ),
+        )
+    };
+    vec![
+        refused_key("e2_a_refused_key"),
         // One refusal opens the breaker, so that other calls are rejected: the record has the one
         // that was sent.
-        Case {
-            has_breaker: true,
-            ..case(
-                "e2_a_refused_key_with_a_breaker",
-                error(401, "invalid_api_key", &[]),
-                "auth",
-                Some(401),
-                false,
-                "check api_key_env LOCAL_AI_KEY",
-                no_luck,
-            )
-        },
+        Case { has_breaker: true, ..refused_key("e2_a_refused_key_with_a_breaker") },
         case(
             "403",
             error(403, "", &[]),
@@ -462,8 +454,8 @@ fn e10_a_refused_connection_is_told_whole() {
     for when in [When::First, When::Later] {
         let server = server(|_| Answer::Good);
         let nobody = ClosedPort::take();
-        let (nobody_s, steady) = (nobody.base_url(), server.base_url());
-        let bench = bench(&when.configuration(&nobody_s, &steady, NO_BREAKER, ""));
+        let (local, steady) = (nobody.base_url(), server.base_url());
+        let bench = bench(&when.configuration(&local, &steady, NO_BREAKER, ""));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, "refused");
         assert_eq!(failure["ai"]["kind"], "connection", "{failure}");
